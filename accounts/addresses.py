@@ -1,0 +1,31 @@
+"""E-mail addresses as keys: one spelling per mailbox, so that equality is identity."""
+
+from django.core.exceptions import ValidationError
+from django.core.validators import EmailValidator
+from django.utils.translation import gettext as _
+
+MAX_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+
+
+def normalize(address: str) -> str:
+    """The lower-case ASCII form under which an address is stored and compared; IDN domains as punycode.
+
+    Raises ValidationError for what is not exactly one plain address. A local part outside ASCII is refused because
+    PostgreSQL's UPPER makes "mıke" and "mike" the same (CVE-2019-19844); tags (bob+books@) stay distinct.
+    """
+    local, at, domain = address.strip().rpartition("@")
+    if not at or not local.isascii():
+        raise _invalid()
+    try:
+        ascii_domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise _invalid() from None
+    normal = f"{local}@{ascii_domain}".lower()
+    if len(normal) > MAX_LENGTH:
+        raise _invalid()
+    EmailValidator(message=_invalid().message)(normal)
+    return normal
+
+
+def _invalid() -> ValidationError:
+    return ValidationError(_("Enter one e-mail address, such as name@example.com."), code="invalid")

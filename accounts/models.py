@@ -1,0 +1,54 @@
+"""Who is asking: a user known by e-mail address."""
+
+from typing import Any, ClassVar
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.db import models
+from django.db.models import F
+from django.db.models.functions import Lower
+from django.db.models.lookups import Exact
+from django.utils import timezone
+
+from accounts.addresses import normalize
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=normalize(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """An owner, whose address counts as proven: whoever may run this command needs no code by mail."""
+        user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+        return user
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    email = models.EmailField(max_length=254, unique=True)
+    is_staff = models.BooleanField("may use the admin", default=False)
+    is_active = models.BooleanField(default=True)
+    date_joined = models.DateTimeField(default=timezone.now)
+
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    objects = UserManager()
+
+    class Meta:
+        # One spelling per mailbox, so that unique means one account whatever the case.
+        constraints = (models.CheckConstraint(condition=Exact(F("email"), Lower("email")), name="user_email_lower"),)
+
+    def __str__(self) -> str:
+        return self.email
+
+
+def display(user: User) -> str:
+    return user.email
+
+
+def proven_emails(user: User) -> list[str]:
+    """The addresses whose mailbox this user has shown to be theirs, lower-case."""
+    return list(EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True))

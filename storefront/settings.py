@@ -1,0 +1,316 @@
+"""Every setting of the shop, in reading order. What differs between machines comes from the environment or `.env`.
+
+`.env.example` names each variable. A secret has no default: a missing one stops the start and says what to put there.
+"""
+
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+env = environ.Env()
+environ.Env.read_env(BASE_DIR / ".env")
+
+
+def required(name: str, what: str) -> str:
+    """The variable's value. A missing or empty one stops the start with its name and what belongs there."""
+    value = str(env.str(name, default="")).strip()
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set. Set it in the environment or in .env to {what}.")
+    return value
+
+
+# The site
+
+SECRET_KEY = required(
+    "SECRET_KEY", "50 or more random characters: python -c 'import secrets; print(secrets.token_urlsafe(64))'"
+)
+DEBUG = env.bool("DEBUG", default=False)
+SITE_URL = required("SITE_URL", "the address shoppers type, such as https://shop.example.com").rstrip("/")
+SITE_NAME = env.str("SITE_NAME", default="Paper Lantern")
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[urlsplit(SITE_URL).hostname or "localhost"])
+HTTPS = SITE_URL.startswith("https://")
+# How many proxies of ours stand in front, each adding one address to X-Forwarded-For. 0: nobody's header is believed.
+TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "csp",
+    "allauth",
+    "allauth.account",
+    "accounts",
+    "catalog",
+    "orders",
+    "fulfillment",
+    "storefront",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+ROOT_URLCONF = "storefront.urls"
+WSGI_APPLICATION = "storefront.wsgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "storefront.site.context",
+                "fulfillment.library.owned",
+            ],
+        },
+    },
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+
+# Data, in PostgreSQL
+
+# A pooled connection costs a tenth of a new one. The short timeout keeps "the database is down" a quick 503.
+# https://docs.djangoproject.com/en/5.2/ref/databases/#connection-pool
+DATABASES: dict[str, Any] = {
+    "default": {
+        **env.db_url_config(required("DATABASE_URL", "postgres://user:password@host:5432/name")),
+        "CONN_HEALTH_CHECKS": True,
+    }
+}
+DATABASES["default"].setdefault("OPTIONS", {}).update(
+    {
+        "connect_timeout": 2,
+        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=10), "timeout": 2},
+    }
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Counters of sign-in attempts live here, so they survive a broker that was flushed.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
+
+
+# Files: in a folder (file:///srv/shop) or a bucket (s3://key:secret@endpoint/bucket?region=eu-central-1)
+
+STORAGE_URL = env.str("STORAGE_URL", default=f"file://{BASE_DIR / 'var' / 'files'}")
+
+
+def storage_backend(location: str) -> dict[str, Any]:
+    """One folder of STORAGE_URL as a Django storage. Its objects are private: the shop decides who gets their bytes."""
+    url = urlsplit(STORAGE_URL)
+    if url.scheme == "file":
+        return {
+            "BACKEND": "django.core.files.storage.FileSystemStorage",
+            "OPTIONS": {
+                "location": f"{url.path}/{location}",
+                "base_url": None,
+                "file_permissions_mode": 0o600,
+            },
+        }
+    if url.scheme == "s3":
+        query = dict(pair.partition("=")[::2] for pair in url.query.split("&") if pair)
+        return {
+            "BACKEND": "storages.backends.s3.S3Storage",
+            "OPTIONS": {
+                "access_key": url.username,
+                "secret_key": url.password,
+                "endpoint_url": f"{query.get('scheme', 'https')}://{url.hostname}"
+                + (f":{url.port}" if url.port else ""),
+                "bucket_name": url.path.strip("/"),
+                "region_name": query.get("region", "us-east-1"),
+                "location": location,
+                "default_acl": None,
+                "querystring_auth": True,
+                "querystring_expire": 60,
+                "signature_version": "s3v4",
+                "file_overwrite": False,
+            },
+        }
+    raise ImproperlyConfigured(f"STORAGE_URL must start with file:// or s3://, not {url.scheme or 'nothing'}.")
+
+
+STORAGES = {
+    "default": storage_backend("private"),
+    "covers": storage_backend("covers"),
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+}
+# The admin's uploads go to a temporary file, never into memory: a child process with limits looks into them there.
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
+# nginx serves the bytes after we decided, when this names its internal location (such as /protected/).
+X_ACCEL_REDIRECT = env.str("X_ACCEL_REDIRECT", default="")
+
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+
+
+# Accounts: django-allauth, by e-mail
+# https://docs.allauth.org/en/latest/account/configuration.html
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "library"
+ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # nobody makes the shop write to strangers
+ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
+ACCOUNT_LOGOUT_REDIRECT_URL = "catalog"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_USER_DISPLAY = "accounts.models.display"
+ACCOUNT_FORMS = {
+    "signup": "accounts.forms.SignupForm",
+    "login": "accounts.forms.LoginForm",
+    "request_login_code": "accounts.forms.RequestLoginCodeForm",
+    "reset_password": "accounts.forms.ResetPasswordForm",
+}
+ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
+
+
+# Browser security
+# https://docs.djangoproject.com/en/5.2/topics/security/
+
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
+X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
+CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
+CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+
+
+# Stripe
+
+STRIPE_SECRET_KEY = required("STRIPE_SECRET_KEY", "the secret or restricted key of your Stripe account (sk_… or rk_…)")
+STRIPE_WEBHOOK_SECRETS = [secret.strip() for secret in env.list("STRIPE_WEBHOOK_SECRETS", default=[]) if secret.strip()]
+STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="https://api.stripe.com").rstrip("/")
+# Where Stripe's hosted Checkout page lives; another only with a custom Checkout domain.
+STRIPE_CHECKOUT_ORIGIN = env.str(
+    "STRIPE_CHECKOUT_ORIGIN",
+    default="https://checkout.stripe.com" if STRIPE_API_BASE == "https://api.stripe.com" else STRIPE_API_BASE,
+)
+
+# Chromium applies form-action to the redirect after a form too, so Buy must be allowed to end on Stripe's page.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "manifest-src": ["'self'"],
+        "form-action": ["'self'", STRIPE_CHECKOUT_ORIGIN],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+
+
+# Mail: EMAIL_URL is smtp://user:password@host:25, smtp+tls://…:587 or smtp+ssl://…:465
+
+vars().update(env.email_url_config(required("EMAIL_URL", "smtp+tls://user:password@host:587")))
+EMAIL_TIMEOUT = 10  # Django's default waits for ever
+DEFAULT_FROM_EMAIL = required("DEFAULT_FROM_EMAIL", "the sender of every mail, such as 'The Shop <orders@example.com>'")
+SERVER_EMAIL = DEFAULT_FROM_EMAIL
+MAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"  # of every Message-ID
+ADMINS = [("", address.strip()) for address in env.list("ADMINS", default=[]) if address.strip()]
+
+
+# Background work: the rows in PostgreSQL are the queue, Celery only makes it quick
+# https://docs.celeryq.dev/en/stable/userguide/configuration.html
+
+CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://host:6379/0")
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_RETRY_ON_WORKER_LOST = True  # without it a task that kills its worker comes back for ever
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SOFT_TIME_LIMIT = 240
+CELERY_TASK_TIME_LIMIT = 300
+# A dead or silent broker may cost a request a fraction of a second, never more; the sweep finds the row anyway.
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 0,
+    "interval_start": 0,
+    "interval_step": 0,
+    "interval_max": 0,
+}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 600,  # longer than any task may run
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    "socket_connect_timeout": 0.2,
+    "socket_timeout": 0.2,
+    "socket_keepalive": True,
+    "health_check_interval": 10,
+}
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = TIME_ZONE
+CELERY_TASK_ROUTES = {"fulfillment.tasks.send_delivery": {"queue": "mail"}}  # a slow mail server holds up mail alone
+CELERY_BEAT_SCHEDULE = {"sweep": {"task": "fulfillment.tasks.sweep", "schedule": 60.0, "options": {"expires": 60}}}
+
+
+# How the shop behaves
+
+PRODUCTS_PER_PAGE = 12
+LINK_HOURS = env.int("LINK_HOURS", default=48)  # how long a link from a mail opens its order's files
+OPEN_ORDER_SECONDS = env.int("OPEN_ORDER_SECONDS", default=60)  # how old an open order is when the sweep asks Stripe
+SWEEP_GRACE_SECONDS = env.int("SWEEP_GRACE_SECONDS", default=2)  # what a worker is given before the sweep steps in
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "loggers": {"django.server": {"level": "WARNING"}, "stripe": {"level": "WARNING"}},
+}

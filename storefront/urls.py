@@ -1,0 +1,32 @@
+"""Every address of the shop."""
+
+from django.contrib import admin
+from django.urls import include, path
+
+from catalog import covers
+from catalog import views as catalog
+from fulfillment import buying, downloads, library, link_pages, webhook
+from orders import views as orders
+from storefront import health
+
+urlpatterns = [
+    path("", catalog.product_list, name="catalog"),
+    path("products/<slug:slug>/", catalog.product_detail, name="product"),
+    path("products/<slug:slug>/buy/", buying.buy, name="buy"),
+    path("covers/<slug:key>-<int:width>.webp", covers.cover, name="cover"),
+    path("checkout/done/", buying.checkout_done, name="checkout_done"),
+    path("checkout/cancelled/", orders.checkout_cancelled, name="checkout_cancelled"),
+    path("library/", library.library, name="library"),
+    path("downloads/<int:file_id>/", downloads.download, name="download"),
+    path("links/<str:token>/", link_pages.link, name="link"),
+    path("links/<str:token>/fresh/", link_pages.link_fresh, name="link_fresh"),
+    path("links/<str:token>/files/<int:file_id>/", link_pages.link_file, name="link_file"),
+    path("orders/", orders.order_list, name="orders"),
+    path("orders/<slug:reference>/", orders.order_detail, name="order"),
+    path("orders/<slug:reference>/link/", link_pages.order_link, name="order_link"),
+    path("accounts/", include("allauth.urls")),
+    path("admin/", admin.site.urls),
+    path("webhooks/stripe/", webhook.stripe_webhook, name="stripe_webhook"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+]
