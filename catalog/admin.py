@@ -1,0 +1,136 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db import transaction
+from django.db.models import Count, Prefetch, QuerySet
+from django.forms import ModelForm
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from catalog import covers, uploads
+from catalog.forms import ProductForm
+from catalog.models import Category, Edition, File, Product
+
+
+@admin.register(Category)
+class CategoryAdmin(admin.ModelAdmin):
+    list_display = ("name", "slug")
+    prepopulated_fields = {"slug": ("name",)}
+
+
+@admin.register(Product)
+class ProductAdmin(admin.ModelAdmin):
+    form = ProductForm
+    list_display = ("cover_small", "name", "price_display", "status", "sold", "published_at")
+    list_display_links = ("name",)
+    list_filter = ("status", "categories")
+    search_fields = ("name", "slug", "summary")
+    prepopulated_fields = {"slug": ("name",)}
+    filter_horizontal = ("categories",)
+    readonly_fields = ("cover_now", "files_now")
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": ("name", "slug", "summary", "description", "categories")}),
+        (_("Price"), {"fields": (("price", "currency"),)}),
+        (_("Files"), {"fields": ("files_now", "new_files", "as_new_edition", "edition_notes")}),
+        (_("Cover"), {"fields": ("cover_now", "cover_image")}),
+        (_("On sale"), {"fields": ("status",)}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
+        editions = Prefetch("editions", Edition.objects.prefetch_related("files"))
+        products: QuerySet[Product] = super().get_queryset(request)
+        return products.annotate(lines=Count("order_lines")).prefetch_related(editions)
+
+    def save_model(self, request: HttpRequest, obj: Product, form: ModelForm, change: bool) -> None:
+        assert isinstance(form, ProductForm)  # noqa: S101 - the form of this admin
+        if form.cover:
+            obj.cover, obj.cover_height, obj.cover_failed = (
+                covers.store(form.cover),
+                form.cover.large_height,
+                False,
+            )
+        with transaction.atomic():
+            super().save_model(request, obj, form, change)
+            if form.checked:
+                uploads.add_files(
+                    obj,
+                    form.checked,
+                    as_new_edition=form.cleaned_data["as_new_edition"],
+                    notes=form.cleaned_data["edition_notes"],
+                )
+
+    @admin.display(description=_("sold"), ordering="lines")
+    def sold(self, product: Any) -> int:
+        return int(product.lines)
+
+    @admin.display(description=_("price"), ordering="price")
+    def price_display(self, product: Product) -> str:
+        return _("free") if product.is_free else product.price_display  # type: ignore[return-value]
+
+    @admin.display(description="")
+    def cover_small(self, product: Product) -> SafeString:
+        return _picture(product, css="cover-small")
+
+    @admin.display(description=_("cover"))
+    def cover_now(self, product: Product) -> SafeString:
+        return _picture(product, css="cover-preview")
+
+    @admin.display(description=_("files now"))
+    def files_now(self, product: Product) -> SafeString | str:
+        if not product.pk:
+            return "–"
+        rows = [
+            (
+                edition.number,
+                reverse("admin:catalog_file_change", args=[file.pk]),
+                file.name,
+                file.pages or "–",
+                file.size,
+            )
+            for edition in product.editions.all()
+            for file in edition.files.all()
+        ]
+        row = '<li>Edition {}: <a href="{}">{}</a> ({} pages, {} bytes)</li>'
+        return format_html("<ul>{}</ul>", format_html_join("", row, rows)) if rows else "–"
+
+
+def _picture(product: Product, *, css: str) -> SafeString:
+    if not product.cover:
+        return SafeString("–")
+    address = reverse("cover", args=[product.cover, covers.WIDTHS[0]])
+    return format_html('<img src="{}" alt="" class="{}">', address, css)
+
+
+@admin.register(Edition)
+class EditionAdmin(admin.ModelAdmin):
+    list_display = ("product", "number", "published_at")
+    search_fields = ("product__name",)
+    readonly_fields = ("product", "number")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False  # an edition begins with its files, on the product's page
+
+
+@admin.register(File)
+class FileAdmin(admin.ModelAdmin):
+    list_display = ("name", "edition", "media_type", "pages", "size")
+    search_fields = ("name", "edition__product__name")
+    list_select_related = ("edition__product",)
+    fields = ("name", "position", "edition", "media_type", "pages", "size", "sha256", "bytes_now")
+    readonly_fields = ("edition", "media_type", "pages", "size", "sha256", "bytes_now")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: File | None = None) -> bool:
+        """What was sold stays: the database would refuse, this says so before."""
+        sold = obj is not None and obj.edition.order_lines.exists()
+        return not sold and super().has_delete_permission(request, obj)
+
+    @admin.display(description=_("bytes"))
+    def bytes_now(self, file: File) -> SafeString:
+        return format_html('<a href="{}">{}</a>', reverse("download", args=[file.pk]), _("Download"))

@@ -1,0 +1,84 @@
+"""Cover images: two WebP files per product under one random key, served by the shop and cached for ever."""
+
+import logging
+import secrets
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
+from django.http import FileResponse, Http404, HttpRequest
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from catalog.cover_images import Cover, render_pdf_cover
+from catalog.inspection import Refused
+from catalog.models import File, Product
+
+log = logging.getLogger(__name__)
+
+WIDTHS = (320, 640)
+
+
+def file_name(key: str, width: int) -> str:
+    return f"{key}-{width}.webp"
+
+
+def public_url(product: Product) -> str:
+    """Where Stripe's page can load the cover from, or "" where it could not reach this shop."""
+    reachable = settings.HTTPS or settings.STRIPE_API_BASE.startswith("http://127.0.0.1")
+    if not product.cover or not reachable:
+        return ""
+    return settings.SITE_URL + reverse("cover", args=[product.cover, WIDTHS[-1]])
+
+
+def store(cover: Cover) -> str:
+    """Save both sizes; returns the random key."""
+    key = secrets.token_hex(16)
+    for width, data in zip(WIDTHS, (cover.small, cover.large), strict=True):
+        storages["covers"].save(file_name(key, width), ContentFile(data))
+    return key
+
+
+def from_first_page(product_id: int) -> bool:
+    """Give a product without a cover the first page of its newest PDF. May be repeated; True when it made one."""
+    product = Product.objects.wanting_cover().filter(pk=product_id).first()
+    if product is None:
+        return False
+    file = (
+        File.objects.filter(edition__product=product, media_type="application/pdf").order_by("-edition__number").first()
+    )
+    try:
+        if file is None:
+            raise Refused("no PDF to draw a cover from")
+        cover = _draw(file)
+    except Refused as error:
+        log.warning("no cover for %s: %s", product, error)
+        Product.objects.filter(pk=product.pk).update(cover_failed=True)
+        return False
+    key = store(cover)
+    return bool(Product.objects.filter(pk=product.pk, cover="").update(cover=key, cover_height=cover.large_height))
+
+
+def _draw(file: File) -> Cover:
+    """The first page of a stored PDF, copied to a path that the child process can read."""
+    with NamedTemporaryFile(suffix=".pdf") as copy, storages["default"].open(file.key) as source:
+        for chunk in source.chunks():
+            copy.write(chunk)
+        copy.flush()
+        return render_pdf_cover(Path(copy.name))
+
+
+@require_safe
+def cover(request: HttpRequest, key: str, width: int) -> FileResponse:
+    """The bytes of one cover. The key is new for every image, so a browser never needs to ask again."""
+    try:
+        data = storages["covers"].open(file_name(key, width))
+    except FileNotFoundError:
+        raise Http404 from None
+    return FileResponse(
+        data,
+        content_type="image/webp",
+        headers={"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"},
+    )

@@ -1,0 +1,105 @@
+"""The admin's product form: text, price as people write it, cover and files in one go."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+from catalog import money, uploads
+from catalog.cover_images import Cover, render_image_cover
+from catalog.filetypes import Refused
+from catalog.models import Product
+
+MAX_COVER_BYTES = 20 * 1024 * 1024
+
+
+class ManyFilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class ManyFilesField(forms.FileField):
+    """Several uploads in one field; cleans to a list."""
+
+    widget = ManyFilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> Any:
+        uploaded = data if isinstance(data, list | tuple) else [data]
+        return [super(ManyFilesField, self).clean(one, initial) for one in uploaded if one]
+
+
+class ProductForm(forms.ModelForm):
+    price = forms.CharField(max_length=20, initial="0", help_text=_("Such as 12.50. 0 is free."))
+    cover_image = forms.FileField(
+        required=False,
+        help_text=_("JPEG, PNG, WebP or SVG. Without one, the first page of the PDF becomes the cover."),
+    )
+    new_files = ManyFilesField(
+        required=False, help_text=_("PDF, EPUB, ZIP, audio or video; several at once if you like.")
+    )
+    as_new_edition = forms.BooleanField(
+        required=False,
+        label=_("These files are a new edition"),
+        help_text=_("Buyers get it too and keep the old one. Otherwise the files join the newest edition."),
+    )
+    edition_notes = forms.CharField(
+        required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2}), label=_("What changed")
+    )
+
+    class Meta:
+        model = Product
+        fields = ("name", "slug", "summary", "description", "price", "currency", "categories", "status")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.initial["price"] = money.plain(self.instance.price, self.instance.currency)
+        self.checked: list[uploads.Checked] = []
+        self.cover: Cover | None = None
+
+    def clean_name(self) -> str:
+        name = " ".join(self.cleaned_data["name"].split())
+        if Product.objects.exclude(pk=self.instance.pk).filter(name__iexact=name).exists():
+            raise ValidationError(_("A product with this name exists already."), code="unique")
+        return name
+
+    def clean_cover_image(self) -> Any:
+        upload = self.cleaned_data["cover_image"]
+        if upload:
+            if upload.size > MAX_COVER_BYTES:
+                raise ValidationError(_("A cover may have up to 20 MB."), code="size")
+            try:
+                self.cover = render_image_cover(upload.read())
+            except Refused as error:
+                raise ValidationError(str(error), code="refused") from error
+        return upload
+
+    def clean_new_files(self) -> Any:
+        """Each upload is checked where it lies; its bytes are stored only once the whole form is right."""
+        uploaded = self.cleaned_data["new_files"]
+        errors = []
+        for upload in uploaded:
+            try:
+                self.checked.append(uploads.check(uploads.path_of(upload), upload.name))
+            except ValidationError as error:
+                errors.append(error)
+        if errors:
+            raise ValidationError(errors)
+        return uploaded
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        if "price" in cleaned and "currency" in cleaned:
+            try:
+                cleaned["price"] = money.parse(cleaned["price"], cleaned["currency"])
+            except ValidationError as error:
+                self.add_error("price", error)
+        if cleaned.get("status") == Product.Status.PUBLISHED and not self._will_have_files():
+            self.add_error("status", _("Nothing can be delivered yet: add a file before you publish."))
+        return cleaned
+
+    def _will_have_files(self) -> bool:
+        if self.checked or "new_files" in self.errors:
+            return True
+        published = {"published_at__isnull": False, "files__isnull": False}
+        return bool(self.instance.pk and self.instance.editions.filter(**published).exists())
