@@ -1,0 +1,200 @@
+"""The inbox: events are stored before they are acknowledged, and handled later, as often as it takes."""
+
+import json
+import logging
+import re
+import uuid
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import F
+from django.utils import timezone
+
+from fulfillment.fulfill import fulfill
+from fulfillment.models import StripeEvent
+from orders import stripe_api
+from orders.models import Order
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+# Ten tries over a day, then the event is parked for a person: `replay` takes it up again.
+BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 28800)]
+
+EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}", re.ASCII)
+PLAIN = re.compile(r"[A-Za-z0-9_.\-]{0,250}", re.ASCII)
+
+# What leads to a Checkout Session: its own events by id, those about the money through the PaymentIntent behind them.
+# https://docs.stripe.com/api/events/types
+SESSION_TYPES = {
+    f"checkout.session.{what}" for what in ("completed", "async_payment_succeeded", "async_payment_failed", "expired")
+}
+INTENT_TYPES = {"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.canceled"}
+MONEY_TYPES = {
+    "charge.refunded",
+    "charge.refund.updated",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    *(f"charge.dispute.{what}" for what in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")),
+}
+TYPES = SESSION_TYPES | INTENT_TYPES | MONEY_TYPES
+
+
+class EventMalformed(ValueError):
+    """Signed, but not an event that can be stored."""
+
+
+class EventIgnored(Exception):
+    """There is nothing to do for this event, ever; the message says why."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What is read from an event before it is stored: ids and labels, never facts about money."""
+
+    event_id: str
+    type: str
+    object_id: str
+    livemode: bool
+    account: str
+    api_version: str
+
+
+def parse(body: bytes) -> Parsed:
+    """Raises EventMalformed for anything but one JSON object with a Stripe event's id and type."""
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise EventMalformed("not JSON") from error
+    if not isinstance(event, dict) or not EVENT_ID.fullmatch(_text(event.get("id"))):
+        raise EventMalformed("not a Stripe event")
+    return Parsed(
+        event_id=event["id"],
+        type=_text(event.get("type"))[:100],
+        object_id=_text(_object(event).get("id")),
+        livemode=event.get("livemode") is True,
+        account=_text(event.get("account")),
+        api_version=_text(event.get("api_version"))[:40],
+    )
+
+
+def _text(value: Any) -> str:
+    """The value if it is a plain identifier, else "": a column takes no NUL, no lone surrogate, no list."""
+    return value if isinstance(value, str) and PLAIN.fullmatch(value) else ""
+
+
+def _object(event: dict[str, Any]) -> dict[str, Any]:
+    data = event.get("data")
+    found = data.get("object") if isinstance(data, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def store(body: bytes) -> str:
+    """Write a verified event into the inbox and return its id. May be repeated: the first row stays as it is.
+
+    Raises EventMalformed; OperationalError when the database cannot take it.
+    """
+    parsed = parse(body)
+    now = timezone.now()
+    reason = _reason_to_ignore(parsed)
+    state = StripeEvent.State.IGNORED if reason else StripeEvent.State.RECEIVED
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """INSERT INTO fulfillment_stripeevent (event_id, type, object_id, livemode, account, api_version, body,
+                   received_at, state, attempts, next_attempt_at, note)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s) ON CONFLICT (event_id) DO NOTHING""",
+            [
+                parsed.event_id, parsed.type, parsed.object_id, parsed.livemode, parsed.account, parsed.api_version,
+                body, now, state, now, reason,
+            ],
+        )  # fmt: skip
+    return parsed.event_id
+
+
+def _reason_to_ignore(parsed: Parsed) -> str:
+    if parsed.livemode != stripe_api.is_live():
+        return (
+            f"livemode is {parsed.livemode}, this shop's key is for {'live' if stripe_api.is_live() else 'test'} mode"
+        )
+    if parsed.type not in TYPES:
+        return "nothing in the shop follows from this type"
+    return ""
+
+
+def handle(event_id: str) -> bool:
+    """Handle one stored event, unless it is handled or held by another worker; True when it was handled now.
+
+    The row is claimed under a lease and marked only after the work is done, so a crash at any point repeats it. A
+    failure is noted on the row and tried again later, ten times over a day.
+    """
+    claim = uuid.uuid4()
+    now = timezone.now()
+    claimed = (
+        StripeEvent.objects.due(now)
+        .filter(event_id=event_id)
+        .update(claim=claim, next_attempt_at=now + LEASE, attempts=F("attempts") + 1)
+    )
+    if not claimed:
+        return False
+    event = StripeEvent.objects.get(event_id=event_id)
+    try:
+        note = _work(event)
+    except EventIgnored as reason:
+        return _finish(event, claim, state=StripeEvent.State.IGNORED, note=str(reason))
+    except Exception as error:  # whatever it is, the row must say so and the next event must go on
+        log.exception("event %s of type %s failed", event.event_id, event.type)
+        _postpone(event, claim, note=f"{type(error).__name__}: {error}")
+        return False
+    return _finish(event, claim, state=StripeEvent.State.HANDLED, note=note)
+
+
+def _work(event: StripeEvent) -> str:
+    outcome = fulfill(session_of(event), door="webhook")
+    if outcome.stale:
+        raise stripe_api.StripeUnavailable("others are changing the same order")
+    if outcome.is_foreign:
+        raise EventIgnored(outcome.reason)
+    return ""
+
+
+def session_of(event: StripeEvent) -> str:
+    """The id of the Checkout Session that this event is about. Only ids are read from it.
+
+    Raises EventIgnored where no session of ours can be behind it; StripeUnavailable.
+    """
+    if event.account:
+        raise EventIgnored(f"an event of the connected account {event.account}")
+    if event.type in SESSION_TYPES:
+        return event.object_id
+    intent_id = event.object_id
+    if event.type in MONEY_TYPES:
+        intent_id = _text(_object(json.loads(bytes(event.body))).get("payment_intent"))
+    if not intent_id:
+        raise EventIgnored("no PaymentIntent behind it")
+    known = Order.objects.filter(stripe_payment_intent_id=intent_id).values_list("stripe_session_id", flat=True).first()
+    session_id = known or stripe_api.session_of_payment_intent(intent_id)
+    if session_id is None:
+        raise EventIgnored("a payment that no Checkout Session made")
+    return session_id
+
+
+def _finish(event: StripeEvent, claim: uuid.UUID, *, state: StripeEvent.State, note: str) -> bool:
+    """Only who still holds the claim may finish: a worker that overslept its lease has lost the row to another."""
+    return bool(
+        StripeEvent.objects.filter(pk=event.pk, claim=claim, state=StripeEvent.State.RECEIVED).update(
+            state=state, handled_at=timezone.now(), note=note, claim=None
+        )
+    )
+
+
+def _postpone(event: StripeEvent, claim: uuid.UUID, *, note: str) -> None:
+    parked = event.attempts >= len(BACK_OFF)
+    StripeEvent.objects.filter(pk=event.pk, claim=claim).update(
+        state=StripeEvent.State.FAILED if parked else StripeEvent.State.RECEIVED,
+        next_attempt_at=timezone.now() + BACK_OFF[min(event.attempts, len(BACK_OFF)) - 1],
+        note=note.replace("\x00", "")[:2000],
+        claim=None,
+    )

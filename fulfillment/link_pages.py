@@ -1,0 +1,70 @@
+"""The pages behind a mail's link. GET shows and changes nothing, so a mail scanner does no harm; buttons POST."""
+
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from catalog.models import File
+from fulfillment import library, links
+from fulfillment.access import Actor, may_read
+from orders.models import Order
+from orders.views import visible_orders
+
+
+@never_cache
+@require_safe
+def link(request: HttpRequest, token: str) -> HttpResponse:
+    """The files of one order, each with a button; or word that the time is over, with an offer of a fresh link."""
+    opened = links.read(token)
+    if opened is None:
+        return _private(render(request, "fulfillment/link_invalid.html", status=404))
+    order = get_object_or_404(Order, reference=opened.reference)
+    if opened.expired:
+        return _private(render(request, "fulfillment/link_expired.html", {"token": token, "sent": False}, status=410))
+    items = library.items(Actor(link=order.reference), order=order)
+    context = {"token": token, "order": order, "items": items}
+    return _private(render(request, "fulfillment/link.html", context))
+
+
+@never_cache
+@require_POST
+def link_file(request: HttpRequest, token: str, file_id: int) -> HttpResponse:
+    """Send the browser on to the bytes, which it can then ask for in ranges."""
+    opened = links.read(token)
+    if opened is None or opened.expired:
+        return HttpResponseRedirect(reverse("link", args=[token]), status=303)
+    file = get_object_or_404(File.objects.select_related("edition__product"), pk=file_id)
+    if may_read(Actor(link=opened.reference), file) is None:
+        return _private(render(request, "fulfillment/access_ended.html", status=403))
+    address = f"{reverse('download', args=[file.pk])}?{urlencode({'link': token})}"
+    return HttpResponseRedirect(address, status=303)
+
+
+@never_cache
+@require_POST
+def link_fresh(request: HttpRequest, token: str) -> HttpResponse:
+    """Mail a fresh link to the address of the order, which this page does not tell."""
+    opened = links.read(token)
+    if opened is None:
+        return _private(render(request, "fulfillment/link_invalid.html", status=404))
+    links.mail_fresh(get_object_or_404(Order, reference=opened.reference))
+    return _private(render(request, "fulfillment/link_expired.html", {"token": token, "sent": True}))
+
+
+@never_cache
+@require_POST
+def order_link(request: HttpRequest, reference: str) -> HttpResponse:
+    """Mail a fresh link, asked for on the order's own page."""
+    order = get_object_or_404(visible_orders(request), reference=reference)
+    links.mail_fresh(order)
+    return HttpResponseRedirect(f"{order.get_absolute_url()}?sent=1", status=303)
+
+
+def _private(response: HttpResponse) -> HttpResponse:
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Robots-Tag"] = "noindex"
+    return response

@@ -1,0 +1,53 @@
+import signal
+import threading
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any
+
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+
+from fulfillment import sweep
+
+
+class Command(BaseCommand):
+    help = "Do what is due: events not handled, orders not settled, mails not sent. Needs no Celery."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--watch", type=float, metavar="S", help="go on for ever, with S seconds between passes")
+
+    def handle(self, *args: Any, watch: float | None, **options: Any) -> None:
+        if watch is None:
+            swept = sweep.sweep()
+            self.stdout.write(f"swept: {swept}")
+            if swept.failed:
+                raise SystemExit(1)
+            return
+        self._watch(watch)
+
+    def _watch(self, seconds: float) -> None:
+        """Money and mail each in a thread of its own: a slow mail server must not keep paid orders waiting."""
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        lanes = [
+            threading.Thread(target=self._lane, args=(lane, seconds, stop), name=lane.__name__)
+            for lane in (sweep.sweep_money, sweep.sweep_mail, sweep.sweep_covers)
+        ]
+        self.stdout.write(f"sweeping every {seconds:g} s")
+        for thread in lanes:
+            thread.start()
+        for thread in lanes:
+            thread.join()
+
+    def _lane(self, lane: Callable[[sweep.Swept], None], seconds: float, stop: threading.Event) -> None:
+        while not stop.is_set():
+            swept = sweep.Swept()
+            close_old_connections()
+            try:
+                lane(swept)
+            except Exception as error:  # noqa: BLE001 - the database may be away: the next pass finds out
+                self.stderr.write(f"{lane.__name__}: {error}")
+            if swept.work:
+                self.stdout.write(f"swept: {swept}")
+            stop.wait(seconds)

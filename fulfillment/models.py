@@ -1,0 +1,216 @@
+"""What the buyer gets and how it reaches them: the inbox of events, entitlements, the outbox of mails, downloads."""
+
+from datetime import datetime
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from catalog.models import File, Product
+from orders.models import Order, OrderLine
+
+
+class StripeEventQuerySet(models.QuerySet["StripeEvent"]):
+    def due(self, now: datetime) -> "StripeEventQuerySet":
+        """Events still to be handled that no worker holds."""
+        return self.filter(state=StripeEvent.State.RECEIVED, next_attempt_at__lte=now)
+
+
+class StripeEvent(models.Model):
+    """The inbox: one row per event Stripe sent, raw, stored before it was acknowledged."""
+
+    class State(models.TextChoices):
+        RECEIVED = "received"
+        HANDLED = "handled"
+        FAILED = "failed"
+        IGNORED = "ignored"
+
+    event_id = models.CharField(max_length=255, unique=True)
+    type = models.CharField(max_length=100)
+    object_id = models.CharField(max_length=255, blank=True)
+    livemode = models.BooleanField(default=False)
+    account = models.CharField(max_length=255, blank=True, help_text="The connected account, if any.")
+    api_version = models.CharField(max_length=40, blank=True)
+    body = models.BinaryField(help_text="The raw bytes that were signed.")
+    received_at = models.DateTimeField(default=timezone.now)
+    state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
+    handled_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # While a worker holds the row this is the end of its lease, so one that died gives it back by itself.
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    claim = models.UUIDField(null=True, blank=True)
+    note = models.TextField(blank=True, help_text="The last error, or why it was ignored.")
+
+    objects = StripeEventQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=~Q(state="handled") | Q(handled_at__isnull=False), name="event_handled_has_time"
+            ),
+        )
+        indexes = (
+            models.Index("next_attempt_at", name="event_unhandled", condition=Q(state="received")),
+            models.Index(fields=("-received_at",), name="event_newest"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"
+
+
+class EntitlementQuerySet(models.QuerySet["Entitlement"]):
+    def active(self, now: datetime) -> "EntitlementQuerySet":
+        return self.filter(state=Entitlement.State.ACTIVE).filter(Q(valid_until=None) | Q(valid_until__gt=now))
+
+
+class Entitlement(models.Model):
+    """The right to read a product, given by one order line. Who holds it is asked at read time, never copied."""
+
+    class State(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+        REVOKED = "revoked"
+
+    order_line = models.OneToOneField(OrderLine, models.PROTECT, related_name="entitlement")
+    product = models.ForeignKey(Product, models.PROTECT, related_name="entitlements")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
+    email = models.CharField(max_length=254, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
+    reason = models.CharField(max_length=100, blank=True)
+    valid_until = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = EntitlementQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Q(state="active") | ~Q(reason=""), name="entitlement_ended_has_reason"),
+        )
+        indexes = (models.Index("email", "product", name="entitlement_email_product"),)
+
+    def __str__(self) -> str:
+        return f"{self.product} for {self.email or self.user}"
+
+    @property
+    def is_active(self) -> bool:
+        within = self.valid_until is None or self.valid_until > timezone.now()
+        return self.state == self.State.ACTIVE and within
+
+
+class DeliveryQuerySet(models.QuerySet["Delivery"]):
+    def due(self, now: datetime) -> "DeliveryQuerySet":
+        """Mails to send by now, including those whose sender died holding them."""
+        return self.filter(state__in=Delivery.DUE_STATES, next_attempt_at__lte=now)
+
+
+class Delivery(models.Model):
+    """The outbox: one row per mail, written in the transaction that made it necessary."""
+
+    class Kind(models.TextChoices):
+        ORDER = "order", "order and its files"
+        LINK = "link", "fresh link"
+
+    class State(models.TextChoices):
+        PENDING = "pending"
+        SENDING = "sending"
+        SENT = "sent"
+        UNCONFIRMED = "unconfirmed"
+        GAVE_UP = "gave_up", "gave up"
+
+    DUE_STATES = (State.PENDING, State.SENDING, State.UNCONFIRMED)
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="deliveries")
+    kind = models.CharField(max_length=10, choices=Kind)
+    seq = models.PositiveSmallIntegerField(default=1)
+    recipient = models.CharField(max_length=254)
+    state = models.CharField(max_length=12, choices=State, default=State.PENDING)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # While a sender holds the row this is the end of its lease.
+    next_attempt_at = models.DateTimeField(default=timezone.now)
+    claim = models.UUIDField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+    sent_at = models.DateTimeField(null=True, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints = (
+            models.UniqueConstraint("order", "kind", "seq", name="delivery_once"),
+            models.CheckConstraint(
+                condition=~Q(state="sent") | Q(sent_at__isnull=False), name="delivery_sent_has_time"
+            ),
+        )
+        indexes = (
+            models.Index(
+                "next_attempt_at",
+                name="delivery_due",
+                condition=Q(state__in=("pending", "sending", "unconfirmed")),
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} to {self.recipient}"
+
+    @property
+    def message_id(self) -> str:
+        """The same for every attempt at this row, so that a repeat can be recognized as one."""
+        return f"<{self.order.reference}.{self.kind}.{self.seq}@{settings.MAIL_DOMAIN}>"
+
+
+class DeliveryAttempt(models.Model):
+    """One try at sending a delivery, committed before the network is touched."""
+
+    class Phase(models.TextChoices):
+        STARTED = "started"
+        # From here on the server may have the mail even if it never says so.
+        BODY = "body", "body on its way"
+
+    class Outcome(models.TextChoices):
+        UNKNOWN = "", "unknown"
+        ACCEPTED = "accepted"
+        TEMPORARY = "temporary", "try again"
+        PERMANENT = "permanent", "refused"
+        UNCONFIRMED = "unconfirmed"
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempt_log")
+    started_at = models.DateTimeField(default=timezone.now)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    phase = models.CharField(max_length=8, choices=Phase, default=Phase.STARTED)
+    outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.UNKNOWN, blank=True)
+    reply = models.CharField(max_length=300, blank=True, help_text="What the mail server said, or the error.")
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint("delivery", name="delivery_accepted_once", condition=Q(outcome="accepted")),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%Y-%m-%d %H:%M:%S} {self.get_outcome_display()}"
+
+
+class Download(models.Model):
+    """One file read by one holder. Ranges asked for within half an hour belong to the same download."""
+
+    class Via(models.TextChoices):
+        LIBRARY = "library"
+        LINK = "link"
+        FREE = "free"
+        ADMIN = "admin"
+
+    entitlement = models.ForeignKey(Entitlement, models.PROTECT, null=True, blank=True, related_name="downloads")
+    file = models.ForeignKey(File, models.CASCADE, related_name="downloads")
+    via = models.CharField(max_length=8, choices=Via)
+    address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=200, blank=True)
+    started_at = models.DateTimeField(default=timezone.now)
+    last_at = models.DateTimeField(default=timezone.now)
+    ranges = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        indexes = (models.Index(fields=("entitlement", "file", "-last_at"), name="download_recent"),)
+
+    def __str__(self) -> str:
+        return f"{self.file} at {self.started_at:%Y-%m-%d %H:%M}"

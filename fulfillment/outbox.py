@@ -1,0 +1,114 @@
+"""The outbox: each row is one mail, claimed under a lease, tried until it is accepted or refused for good."""
+
+import logging
+import uuid
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from fulfillment import smtp
+from fulfillment.mails import compose
+from fulfillment.models import Delivery, DeliveryAttempt
+from orders.models import TimelineEntry
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 86400)]
+# What broke off after the final dot is repeated once, late enough for a slow server to have delivered the first.
+UNCONFIRMED_WAIT = timedelta(minutes=15)
+
+Outcome = DeliveryAttempt.Outcome
+State = Delivery.State
+
+
+def send(delivery_id: int) -> bool:
+    """Send one due mail, unless another sender holds it; True when it was accepted now.
+
+    May be repeated: an accepted mail is never sent again. The attempt is committed before the network is touched, so
+    a sender that dies leaves behind how far it came.
+    """
+    claim = uuid.uuid4()
+    delivery = _claim(delivery_id, claim)
+    if delivery is None:
+        return False
+    previous = delivery.attempt_log.last()
+    if previous is not None and previous.finished_at is None and not _take_over(delivery, previous, claim):
+        return False
+    attempt = delivery.attempt_log.create()
+    try:
+        result = smtp.send(compose(delivery), before_body=lambda: _mark_body(attempt))
+    except Exception as error:  # a mail that cannot be composed must not hold up the others
+        log.exception("delivery %s of order %s failed", delivery.pk, delivery.order.reference)
+        result = smtp.Result(Outcome.TEMPORARY, f"{type(error).__name__}: {error}"[:300])
+    _record(delivery, attempt, claim, result)
+    return result.outcome == Outcome.ACCEPTED
+
+
+def _claim(delivery_id: int, claim: uuid.UUID) -> Delivery | None:
+    now = timezone.now()
+    claimed = (
+        Delivery.objects.due(now)
+        .filter(pk=delivery_id)
+        .update(state=State.SENDING, claim=claim, next_attempt_at=now + LEASE, attempts=F("attempts") + 1)
+    )
+    return Delivery.objects.select_related("order").get(pk=delivery_id) if claimed else None
+
+
+def _take_over(delivery: Delivery, previous: DeliveryAttempt, claim: uuid.UUID) -> bool:
+    """Settle the attempt of a sender that died. False when its mail may be out: then this one has to wait."""
+    if previous.phase == DeliveryAttempt.Phase.STARTED:
+        _close(previous, smtp.Result(Outcome.TEMPORARY, "the sender died before the text went out"))
+        return True
+    _record(delivery, previous, claim, smtp.Result(Outcome.UNCONFIRMED, "the sender died waiting for the reply"))
+    return False
+
+
+def _mark_body(attempt: DeliveryAttempt) -> None:
+    DeliveryAttempt.objects.filter(pk=attempt.pk).update(phase=DeliveryAttempt.Phase.BODY)
+
+
+def _close(attempt: DeliveryAttempt, result: smtp.Result) -> None:
+    reply = result.reply.replace("\x00", "")
+    DeliveryAttempt.objects.filter(pk=attempt.pk).update(
+        finished_at=timezone.now(), outcome=result.outcome, reply=reply
+    )
+
+
+@transaction.atomic
+def _record(delivery: Delivery, attempt: DeliveryAttempt, claim: uuid.UUID, result: smtp.Result) -> None:
+    """Write how the attempt ended. Only who still holds the claim moves the row; the attempt is kept in any case."""
+    _close(attempt, result)
+    now = timezone.now()
+    state, next_attempt_at = _after(delivery, result.outcome, now)
+    held = Delivery.objects.filter(pk=delivery.pk, claim=claim).update(
+        state=state,
+        next_attempt_at=next_attempt_at,
+        claim=None,
+        sent_at=now if state == State.SENT else None,
+    )
+    if held and state in (State.SENT, State.GAVE_UP):
+        _tell(delivery, state, result)
+
+
+def _after(delivery: Delivery, outcome: DeliveryAttempt.Outcome, now: datetime) -> tuple[Delivery.State, datetime]:
+    if outcome == Outcome.ACCEPTED:
+        return State.SENT, now
+    if outcome == Outcome.PERMANENT:
+        return State.GAVE_UP, now
+    if outcome == Outcome.UNCONFIRMED:
+        earlier = delivery.attempt_log.filter(outcome=Outcome.UNCONFIRMED).count()
+        return (State.GAVE_UP if earlier > 1 else State.UNCONFIRMED), now + UNCONFIRMED_WAIT
+    if delivery.attempts > len(BACK_OFF):
+        return State.GAVE_UP, now
+    return State.PENDING, now + BACK_OFF[delivery.attempts - 1]
+
+
+def _tell(delivery: Delivery, state: Delivery.State, result: smtp.Result) -> None:
+    detail = f"{delivery.get_kind_display()} to {delivery.recipient}: {state.label}"
+    if state == State.GAVE_UP:
+        log.error("order %s: mail given up: %s", delivery.order.reference, result.reply)
+        detail += f", {result.reply}"
+    delivery.order.timeline.create(kind=TimelineEntry.Kind.MAIL, door="outbox", detail=detail[:300])

@@ -1,0 +1,121 @@
+"""The backstop: find what is due in our own rows and do it, with no help from Celery. Any number may run at once."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.conf import settings
+from django.utils import timezone
+
+from catalog import covers
+from catalog.models import Product
+from fulfillment import inbox, outbox
+from fulfillment.fulfill import fulfill
+from fulfillment.models import Delivery, StripeEvent
+from orders import checkout, stripe_api
+from orders.models import Order
+
+log = logging.getLogger(__name__)
+
+Key = TypeVar("Key", int, str)
+
+BATCH = 200  # rows of each kind in one pass, so that no kind keeps the others waiting
+
+
+@dataclass
+class Swept:
+    """How many rows one pass took care of. `failed` stay due and are tried again."""
+
+    events: int = 0
+    orders: int = 0
+    mails: int = 0
+    covers: int = 0
+    failed: int = 0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.events} events, {self.orders} orders, {self.mails} mails, {self.covers} covers; "
+            f"{self.failed} to try again"
+        )
+
+    @property
+    def work(self) -> int:
+        return self.events + self.orders + self.mails + self.covers + self.failed
+
+
+def sweep() -> Swept:
+    """One pass over everything that is due. May be repeated and run many times at once: each row is claimed."""
+    swept = Swept()
+    sweep_money(swept)
+    sweep_mail(swept)
+    sweep_covers(swept)
+    return swept
+
+
+def sweep_money(swept: Swept) -> None:
+    """Events unhandled, then orders whose payment nobody told us about."""
+    swept.events = _each(_events_due(), inbox.handle, swept)
+    swept.orders = _each(_orders_due(), check_order, swept)
+
+
+def sweep_mail(swept: Swept) -> None:
+    swept.mails = _each(_deliveries_due(), outbox.send, swept)
+
+
+def sweep_covers(swept: Swept) -> None:
+    swept.covers = _each(_products_wanting_covers(), covers.from_first_page, swept)
+
+
+def _each(keys: list[Key], act: Callable[[Key], bool], swept: Swept) -> int:
+    """How many of `keys` were acted on. One that raises is logged and never stops the others."""
+    done = 0
+    for key in keys:
+        try:
+            done += bool(act(key))
+        except Exception:
+            log.exception("%s(%r) failed", act.__name__, key)
+            swept.failed += 1
+    return done
+
+
+def _events_due() -> list[str]:
+    due = StripeEvent.objects.due(timezone.now()).filter(received_at__lte=_grace())
+    return list(due.order_by("next_attempt_at").values_list("event_id", flat=True)[:BATCH])
+
+
+def _orders_due() -> list[int]:
+    return list(Order.objects.unsettled(timezone.now()).values_list("pk", flat=True)[:BATCH])
+
+
+def _deliveries_due() -> list[int]:
+    due = Delivery.objects.due(timezone.now()).filter(created_at__lte=_grace())
+    return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:BATCH])
+
+
+def _products_wanting_covers() -> list[int]:
+    return list(Product.objects.wanting_cover().values_list("pk", flat=True)[:BATCH])
+
+
+def _grace() -> datetime:
+    """Younger rows are left to the worker that was just woken for them."""
+    return timezone.now() - timedelta(seconds=settings.SWEEP_GRACE_SECONDS)
+
+
+def check_order(order_id: int) -> bool:
+    """Ask Stripe about one unsettled order, unless another sweep has just taken it."""
+    now = timezone.now()
+    lease = now + timedelta(seconds=settings.OPEN_ORDER_SECONDS)
+    if not Order.objects.unsettled(now).filter(pk=order_id).update(next_check_at=lease):
+        return False
+    order = Order.objects.get(pk=order_id)
+    try:
+        if not order.stripe_session_id:
+            # The answer to our request never came: the same idempotency key finds the session.
+            checkout.ensure_session(order)
+        return not fulfill(str(order.stripe_session_id), door="sweep").stale
+    except stripe_api.StripeRefused as error:
+        log.warning("order %s is not asked about again: %s", order.reference, error)
+        Order.objects.filter(pk=order_id).update(next_check_at=None)
+        return False

@@ -1,0 +1,56 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from orders.models import Order, OrderLine, TimelineEntry
+
+
+class ReadOnly:
+    """Rows that follow from facts: shown, never typed over."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class OrderLineInline(ReadOnly, admin.TabularInline):
+    model = OrderLine
+    fields = ("product", "edition", "name", "amount_display", "refunded")
+    readonly_fields = fields
+
+
+class TimelineInline(ReadOnly, admin.TabularInline):
+    model = TimelineEntry
+    fields = ("at", "kind", "door", "detail")
+    readonly_fields = fields
+    verbose_name_plural = _("timeline")
+
+
+class AttentionFilter(admin.SimpleListFilter):
+    title = _("attention")
+    parameter_name = "attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("yes", _("needs a person"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
+        return queryset.exclude(attention="") if self.value() == "yes" else queryset
+
+
+@admin.register(Order)
+class OrderAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ("reference", "email", "state", "total_display", "source", "attention", "created_at")
+    list_filter = (AttentionFilter, "state", "source", "dispute", "livemode")
+    search_fields = ("=reference", "email", "=stripe_session_id", "=stripe_payment_intent_id")
+    date_hierarchy = "created_at"
+    inlines = (OrderLineInline, TimelineInline)
+    exclude = ("facts_digest", "checkout_key", "checkout_url")
+    show_full_result_count = False

@@ -1,0 +1,73 @@
+"""What Stripe says about one Checkout Session, as plain values. Amounts are minor units, times are aware."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refund:
+    id: str
+    amount: int
+    status: str  # pending, requires_action, succeeded, failed, canceled
+    order_line: str  # the id of the line it was made for, from our own metadata; "" where nobody said
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dispute:
+    id: str
+    status: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    session_id: str
+    livemode: bool
+    status: str  # open, complete, expired
+    payment_status: str  # paid, unpaid, no_payment_required
+    client_reference_id: str
+    metadata: dict[str, str]
+    payment_link: str
+    email: str
+    amount_subtotal: int
+    amount_total: int
+    currency: str
+    customer_id: str
+    payment_intent_id: str
+    payment_intent_status: str
+    paid_at: datetime | None
+    refunds: tuple[Refund, ...]
+    disputes: tuple[Dispute, ...]
+
+    @property
+    def digest(self) -> str:
+        """The same for the same facts; tells whether two answers of Stripe differ."""
+        return hashlib.sha256(repr(self).encode("utf-8", "backslashreplace")).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionLine:
+    name: str
+    slug: str
+    unit_price: int
+    quantity: int
+    image_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewSession:
+    """What a Checkout Session is made of. Everything comes from the order's own rows."""
+
+    reference: str
+    currency: str
+    lines: tuple[SessionLine, ...]
+    email: str
+    success_url: str
+    cancel_url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckoutSession:
+    id: str
+    url: str
+    customer_id: str

@@ -1,0 +1,196 @@
+"""What was bought, and what Stripe says about the money."""
+
+import secrets
+from datetime import datetime
+from typing import TYPE_CHECKING, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from catalog import money
+from catalog.models import Edition, Product
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+REFERENCE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is read aloud as something else
+
+
+def new_reference() -> str:
+    """A public order number nobody can guess: 16 of 30 characters, 78 bits."""
+    return "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(16))
+
+
+class OrderQuerySet(models.QuerySet["Order"]):
+    def owned_by(self, user: "User", emails: list[str]) -> "OrderQuerySet":
+        """Orders this user made, or made as a guest under one of `emails`, which must be proven to be theirs."""
+        return self.filter(Q(user=user) | Q(email__in=emails))
+
+    def confirmed(self) -> "OrderQuerySet":
+        """Orders that got as far as a payment; an abandoned checkout is not one to show."""
+        return self.filter(state__in=(Order.State.PAID, Order.State.PROCESSING, Order.State.FAILED))
+
+    def unsettled(self, now: datetime) -> "OrderQuerySet":
+        """Orders whose Checkout Session must be asked about again by now."""
+        return self.filter(next_check_at__lte=now).order_by("next_check_at")
+
+    def facts_version(self, session_id: str) -> int:
+        """How many times facts were absorbed for this session; 0 where no order knows it yet."""
+        version = self.filter(stripe_session_id=session_id).values_list("facts_version", flat=True).first()
+        return version or 0
+
+
+class Order(models.Model):
+    class State(models.TextChoices):
+        """How far the payment is. Computed from Stripe's facts; refunds and disputes are facts of their own."""
+
+        OPEN = "open", "open"
+        PROCESSING = "processing", "payment on its way"
+        PAID = "paid", "paid"
+        FAILED = "failed", "payment failed"
+        EXPIRED = "expired", "expired"
+
+    class Source(models.TextChoices):
+        CHECKOUT = "checkout"
+        PAYMENT_LINK = "payment_link", "payment link"
+        FREE = "free"
+        MANUAL = "manual"
+
+    class Dispute(models.TextChoices):
+        NONE = "", "none"
+        OPEN = "open"
+        WON = "won"
+        LOST = "lost"
+
+    UNSETTLED: ClassVar = (State.OPEN, State.PROCESSING)
+
+    reference = models.CharField(max_length=16, unique=True, default=new_reference, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="orders")
+    email = models.CharField(max_length=254, blank=True)
+    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
+    source = models.CharField(max_length=12, choices=Source)
+    total = models.BigIntegerField(default=0, help_text="Minor units.")
+    refunded = models.BigIntegerField(default=0, help_text="Minor units.")
+    currency = models.CharField(max_length=3)
+    dispute = models.CharField(max_length=4, choices=Dispute, default=Dispute.NONE, blank=True)
+    livemode = models.BooleanField()
+    stripe_session_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    stripe_payment_intent_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    stripe_customer_id = models.CharField(max_length=255, blank=True)
+    # Same buyer, same product, same terms: one open order, so a double click meets itself. Empty once it is settled.
+    checkout_key = models.CharField(max_length=64, blank=True, editable=False)
+    checkout_url = models.TextField(blank=True, editable=False)
+    facts_version = models.PositiveIntegerField(default=0, editable=False)
+    facts_digest = models.CharField(max_length=64, blank=True, editable=False)
+    attention = models.CharField(max_length=300, blank=True, help_text="Why a person must look at this order.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    paid_at = models.DateTimeField(null=True, blank=True, editable=False)
+    next_check_at = models.DateTimeField(null=True, blank=True, editable=False)
+    checks = models.PositiveSmallIntegerField(default=0, editable=False)
+    asked_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a page last asked Stripe
+
+    objects = OrderQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(refunded__gte=0, refunded__lte=F("total")), name="order_refunded_within_total"
+            ),
+            models.CheckConstraint(condition=~Q(state="paid") | Q(paid_at__isnull=False), name="order_paid_has_time"),
+            models.UniqueConstraint(
+                "checkout_key",
+                name="order_one_open_checkout",
+                condition=Q(state="open") & ~Q(checkout_key=""),
+            ),
+        )
+        indexes = (
+            models.Index("next_check_at", name="order_unsettled", condition=Q(next_check_at__isnull=False)),
+            models.Index("email", name="order_email"),
+            models.Index(fields=("-created_at", "-id"), name="order_newest"),
+            models.Index("created_at", name="order_attention", condition=~Q(attention="")),
+        )
+
+    def __str__(self) -> str:
+        return self.reference
+
+    def get_absolute_url(self) -> str:
+        return reverse("order", args=[self.reference])
+
+    @property
+    def is_paid(self) -> bool:
+        return self.state == self.State.PAID
+
+    @property
+    def is_refunded(self) -> bool:
+        return self.is_paid and self.refunded == self.total > 0
+
+    @property
+    def total_display(self) -> str:
+        return money.display(self.total, self.currency)
+
+    @property
+    def refunded_display(self) -> str:
+        return money.display(self.refunded, self.currency)
+
+
+class OrderLine(models.Model):
+    """One product as it was sold: later changes of name, price or edition do not reach it."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="lines")
+    product = models.ForeignKey(Product, models.PROTECT, related_name="order_lines")
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="order_lines")
+    name = models.CharField(max_length=120)
+    unit_price = models.BigIntegerField(help_text="Minor units of the order's currency.")
+    quantity = models.PositiveSmallIntegerField(default=1)
+    refunded = models.BigIntegerField(default=0, help_text="Minor units.")
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint("order", "product", name="order_line_once_per_product"),
+            models.CheckConstraint(condition=Q(unit_price__gte=0), name="order_line_price_not_negative"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="order_line_quantity_from_one"),
+            models.CheckConstraint(condition=Q(refunded__gte=0), name="order_line_refunded_not_negative"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def amount(self) -> int:
+        return self.unit_price * self.quantity
+
+    @property
+    def amount_display(self) -> str:
+        return money.display(self.amount, self.order.currency)
+
+
+class TimelineEntry(models.Model):
+    """One thing that happened to an order. Written once: the database refuses to change or delete it."""
+
+    class Kind(models.TextChoices):
+        CREATED = "created"
+        CHECKOUT_STARTED = "checkout_started", "checkout started"
+        STATE = "state", "payment state"
+        REFUNDED = "refunded"
+        DISPUTE = "dispute"
+        ACCESS = "access"
+        ATTENTION = "attention"
+        MAIL = "mail"
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="timeline")
+    at = models.DateTimeField(default=timezone.now)
+    kind = models.CharField(max_length=20, choices=Kind)
+    door = models.CharField(max_length=20, help_text="What learned of it: webhook, success page, sweep, checkout, …")
+    detail = models.CharField(max_length=300, blank=True)
+
+    class Meta:
+        verbose_name_plural = "timeline entries"
+        ordering = ("pk",)
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M:%S} {self.get_kind_display()}"

@@ -1,0 +1,150 @@
+"""What Stripe's facts mean for an order: its state, its refunds, its dispute. Computed each time, never patched."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+
+from accounts.addresses import normalize
+from catalog import money
+from orders.facts import Facts
+from orders.models import Order, OrderLine, TimelineEntry
+
+# A refund in any of these holds the money back; a failed or canceled one gave it to the seller again.
+# https://docs.stripe.com/api/refunds/object#refund_object-status
+REFUND_STANDS = ("pending", "requires_action", "succeeded")
+# Inquiries ("warning_…") take no money away, so they take no access away either.
+# https://docs.stripe.com/disputes/how-disputes-work
+DISPUTE_OPEN = ("needs_response", "under_review")
+
+LONGEST_WAIT = timedelta(hours=6)
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference that absorbing made, for the timeline."""
+
+    kind: TimelineEntry.Kind
+    detail: str
+
+
+def state_of(facts: Facts) -> Order.State:
+    """Only money that arrived, or that was never due, makes an order paid: a completed session may still be unpaid.
+
+    https://docs.stripe.com/checkout/fulfillment#delayed-notification
+    """
+    if facts.status == "complete":
+        if facts.payment_status in ("paid", "no_payment_required"):
+            return Order.State.PAID
+        failed = facts.payment_intent_status in ("requires_payment_method", "canceled")
+        return Order.State.FAILED if failed else Order.State.PROCESSING
+    return Order.State.EXPIRED if facts.status == "expired" else Order.State.OPEN
+
+
+def refunded_of(facts: Facts) -> int:
+    stands = sum(refund.amount for refund in facts.refunds if refund.status in REFUND_STANDS)
+    return min(stands, facts.amount_total)
+
+
+def dispute_of(facts: Facts) -> Order.Dispute:
+    statuses = {dispute.status for dispute in facts.disputes}
+    if statuses & set(DISPUTE_OPEN):
+        return Order.Dispute.OPEN
+    if "lost" in statuses:
+        return Order.Dispute.LOST
+    return Order.Dispute.WON if "won" in statuses else Order.Dispute.NONE
+
+
+def absorb(order: Order, lines: list[OrderLine], facts: Facts, *, now: datetime) -> list[Change]:
+    """Assign what Stripe says to the order and its lines, saving neither; returns what changed.
+
+    Repeating it with the same facts changes nothing. The caller holds the order's lock and has ruled out staleness.
+    """
+    before = (order.state, order.refunded, order.dispute, order.attention)
+    if order.paid_at is None:
+        order.email = _usable_email(facts.email) or order.email
+    order.state = state_of(facts)
+    order.total = facts.amount_total
+    if order.source != Order.Source.CHECKOUT:  # our own sessions are made in the order's currency; a link has its own
+        order.currency = facts.currency
+    order.refunded, order.dispute = refunded_of(facts), dispute_of(facts)
+    order.stripe_session_id = facts.session_id
+    order.stripe_payment_intent_id = facts.payment_intent_id or None
+    order.stripe_customer_id = facts.customer_id
+    if order.is_paid and order.paid_at is None:
+        order.paid_at = facts.paid_at or now
+    _spread_refund(order, lines, facts)
+    order.attention = problem(order, lines, facts)
+    _plan_next_check(order, now)
+    return _changes(order, before)
+
+
+def _usable_email(address: str) -> str:
+    try:
+        return normalize(address)
+    except ValidationError:
+        return ""
+
+
+def _spread_refund(order: Order, lines: list[OrderLine], facts: Facts) -> None:
+    """A refund falls on the line it was made for; the whole amount, or an order of one line, leaves no question."""
+    for line in lines:
+        own = sum(r.amount for r in facts.refunds if r.status in REFUND_STANDS and r.order_line == str(line.pk))
+        if order.is_refunded or len(lines) == 1:
+            own = line.amount if order.is_refunded else order.refunded
+        line.refunded = own
+
+
+def problem(order: Order, lines: list[OrderLine], facts: Facts) -> str:
+    """Why a person must look at this order, or "". An order that was paid is kept whatever is wrong with it."""
+    if state_of(facts) not in (Order.State.PAID, Order.State.PROCESSING):
+        return ""
+    if not lines:
+        slug = facts.metadata.get("product_slug", "")[:80]
+        return f"No product has the slug {slug!r}." if slug else "The payment names no product (metadata product_slug)."
+    if mismatch(order, lines, facts):
+        paid = money.display(facts.amount_subtotal, facts.currency)
+        worth = money.display(_worth(lines), order.currency)
+        return f"Stripe charged {paid} for lines worth {worth}: nothing was delivered."
+    return "" if order.email else "The payment has no usable e-mail address."
+
+
+def mismatch(order: Order, lines: list[OrderLine], facts: Facts) -> bool:
+    """Whether Stripe charged something else than this order's own lines. A Payment Link names its own price."""
+    if order.source != Order.Source.CHECKOUT:
+        return False
+    return (facts.amount_subtotal, facts.currency) != (_worth(lines), order.currency)
+
+
+def _worth(lines: list[OrderLine]) -> int:
+    return sum(line.amount for line in lines)
+
+
+def _plan_next_check(order: Order, now: datetime) -> None:
+    if order.state not in Order.UNSETTLED:
+        order.next_check_at, order.checkout_key, order.checkout_url = None, "", ""
+        return
+    order.next_check_at = now + next_wait(order.checks)
+    order.checks += 1
+
+
+def next_wait(checks: int) -> timedelta:
+    """How long after the n-th look at an unsettled order comes the next: a minute, doubling up to six hours."""
+    first = timedelta(seconds=settings.OPEN_ORDER_SECONDS)
+    return min(first * int(2 ** min(checks, 12)), LONGEST_WAIT)
+
+
+def _changes(order: Order, before: tuple[str, int, str, str]) -> list[Change]:
+    kinds = TimelineEntry.Kind
+    state, refunded, dispute, attention = before
+    changes = []
+    if order.state != state:
+        changes.append(Change(kinds.STATE, Order.State(order.state).label))
+    if order.refunded != refunded:
+        changes.append(Change(kinds.REFUNDED, f"{order.refunded_display} of {order.total_display}"))
+    if order.dispute != dispute:
+        changes.append(Change(kinds.DISPUTE, Order.Dispute(order.dispute).label))
+    if order.attention != attention:
+        changes.append(Change(kinds.ATTENTION, order.attention or "settled"))
+    return changes
