@@ -1,0 +1,133 @@
+"""The processes of the demo, as data: the world, what prepares the database, and the shop itself."""
+
+import hashlib
+import http.client
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from sandbox.plan import HOST, Ports
+from sandbox.process import Process
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def world(settings: Mapping[str, str], ports: Ports, var: Path) -> Process:
+    """The local Stripe and the mailbox."""
+    options = {
+        "--port": str(ports.world),
+        "--smtp-port": str(ports.smtp),
+        "--data": str(var / "world"),
+        "--webhook-url": f"http://{HOST}:{ports.shop}/webhooks/stripe/",
+        "--webhook-secret": settings.get("STRIPE_WEBHOOK_SECRETS", "whsec_unused").split(",")[0].strip(),
+        "--secret-key": settings.get("STRIPE_SECRET_KEY", "sk_test_unused"),
+    }
+    return Process(
+        name="sandbox",
+        argv=[
+            sys.executable,
+            "-m",
+            "sandbox.world",
+            *(word for option in options.items() for word in option),
+        ],
+        cwd=PROJECT,
+        ready=lambda: answers(ports.world, "/") and listens(ports.smtp),
+        restart=True,
+    )
+
+
+def database_steps(settings: Mapping[str, str], *, demo: bool, prepared: Path | None) -> list[Process]:
+    """Migrate, and load the demo. Nothing when the file `prepared` says that exactly this was done before.
+
+    Two starts of Django are most of the time a second start takes. `prepared` lives inside the cluster, so it goes
+    where the data goes; None means a database that others may change, too.
+    """
+    names = ["migrate", "load_demo"] if demo else ["migrate"]
+    fingerprint = f"{migrations_fingerprint()} {' '.join(names)}"
+    if prepared and prepared.exists() and prepared.read_text() == fingerprint:
+        return []
+
+    def remember() -> None:
+        if prepared:
+            prepared.write_text(fingerprint)
+
+    options = {"migrate": ["--noinput", "--verbosity=0"]}
+    return [
+        manage(name, *options.get(name, []), env=settings, after=remember if name == names[-1] else None)
+        for name in names
+    ]
+
+
+def migrations_fingerprint() -> str:
+    """Changes when a migration, the demo's code or a pinned package does."""
+    digest = hashlib.sha256()
+    sources = [PROJECT / "requirements.lock", *PROJECT.glob("*/migrations/*.py")]
+    demo = [*PROJECT.glob("*/management/commands/load_demo.py"), *PROJECT.glob("*/demo*.py")]
+    for path in sorted(sources + demo):
+        digest.update(path.relative_to(PROJECT).as_posix().encode() + b"\0")
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def manage(command: str, *options: str, env: Mapping[str, str], after: Callable[[], None] | None = None) -> Process:
+    """A management command that must succeed before anything else is started."""
+    return Process(
+        name=command,
+        argv=[sys.executable, "manage.py", command, *options],
+        env=env,
+        cwd=PROJECT,
+        once=True,
+        patience=600,
+        after=after,
+    )
+
+
+def shop(settings: Mapping[str, str], ports: Ports, var: Path) -> list[Process]:
+    """The worker with its beat, the sweep and the web server."""
+    python = [sys.executable, "-m"]
+    worker = ["celery", "-A", "storefront", "worker", "-B", "-s", str(var / "beat"), "--loglevel=INFO"]
+    worker += ["--queues=celery,mail", "--concurrency=2", "--without-gossip", "--without-mingle"]
+    web = ["gunicorn", "storefront.wsgi", f"--bind={HOST}:{ports.shop}", "--worker-class=gthread"]
+    web += ["--threads=8", "--graceful-timeout=5", "--no-control-socket"]
+    return [
+        # SIGTERM finishes what it is doing. Not REMAP_SIGTERM=SIGQUIT as in production: with that even an idle
+        # worker stays for the whole soft shutdown time, and Ctrl-C would take ten seconds.
+        Process(name="worker", argv=[*python, *worker], env=settings, cwd=PROJECT, restart=True, grace=10),
+        Process(
+            name="sweep",
+            argv=[sys.executable, "manage.py", "sweep", "--watch", "5"],
+            env=settings,
+            cwd=PROJECT,
+            restart=True,
+            grace=10,
+        ),
+        Process(
+            name="web",
+            argv=[*python, *web],
+            env=settings,
+            cwd=PROJECT,
+            ready=lambda: answers(ports.shop, "/healthz"),
+            restart=True,
+            grace=10,
+        ),
+    ]
+
+
+def answers(port: int, path: str) -> bool:
+    """Whether an HTTP server there gives any answer of its own, be it a refusal or a redirect."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=5)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == os.EX_OK
