@@ -1,0 +1,149 @@
+"""Links from mails: signed, for one order, for 48 hours; GET changes nothing."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from unittest import mock
+
+import pytest
+from django.core import mail
+from django.test import Client
+
+from fulfillment import links, outbox
+from fulfillment.models import Delivery, Download, Entitlement
+from orders.models import Order
+from tests.factories import PDF, FileFactory, OrderFactory, ProductFactory
+from tests.steps import GUEST, body_of
+
+pytestmark = pytest.mark.django_db
+
+
+@contextmanager
+def hours_ago(hours: float) -> Iterator[None]:
+    """Sign as if it were then."""
+    with mock.patch("django.core.signing.time.time", return_value=time.time() - hours * 3600):
+        yield
+
+
+@pytest.fixture
+def order() -> Order:
+    order = OrderFactory(state=Order.State.PAID, email=GUEST)
+    line = order.lines.get()
+    Entitlement.objects.create(order_line=line, product=line.product, email=GUEST)
+    return order
+
+
+def file_id(order: Order) -> int:
+    return order.lines.get().edition.files.get().pk
+
+
+def test_link_page_shows_files_and_its_button_leads_to_the_bytes(client: Client, order: Order) -> None:
+    token = links.token(order)
+    page = client.get(f"/links/{token}/")
+    assert page.status_code == 200
+    assert order.lines.get().name in page.content.decode()
+    assert page["Referrer-Policy"] == "no-referrer"
+    assert "no-store" in page["Cache-Control"]
+    sent_on = client.post(f"/links/{token}/files/{file_id(order)}/")
+    assert sent_on.status_code == 303
+    answer = client.get(sent_on["Location"])
+    assert body_of(answer) == PDF
+    assert Download.objects.get().via == "link"
+
+
+def test_opening_the_link_changes_nothing(client: Client, order: Order) -> None:
+    """S27: a mail scanner follows every link."""
+    client.get(f"/links/{links.token(order)}/")
+    assert (Download.objects.count(), Delivery.objects.count()) == (0, 0)
+    assert client.get(f"/links/{links.token(order)}/files/{file_id(order)}/").status_code == 405
+    assert client.get(f"/links/{links.token(order)}/fresh/").status_code == 405
+
+
+def test_link_works_for_48_hours_and_then_offers_a_fresh_one(client: Client, order: Order) -> None:
+    with hours_ago(47.9):
+        still_good = links.token(order)
+    with hours_ago(48.1):
+        expired = links.token(order)
+    assert client.get(f"/links/{still_good}/").status_code == 200
+    page = client.get(f"/links/{expired}/")
+    assert page.status_code == 410
+    assert f"/links/{expired}/fresh/" in page.content.decode()
+    assert order.lines.get().name not in page.content.decode()
+
+
+def test_expired_link_opens_no_file(client: Client, order: Order) -> None:
+    with hours_ago(48.1):
+        token = links.token(order)
+    assert client.post(f"/links/{token}/files/{file_id(order)}/")["Location"] == f"/links/{token}/"
+    assert client.get(f"/downloads/{file_id(order)}/?link={token}").status_code == 404
+
+
+def test_fresh_link_goes_to_the_orders_own_address_and_works(client: Client, order: Order) -> None:
+    with hours_ago(100):
+        token = links.token(order)
+    page = client.post(f"/links/{token}/fresh/", {"email": "evil@example.com"})
+    assert page.status_code == 200
+    assert GUEST not in page.content.decode()
+    delivery = Delivery.objects.get()
+    assert (delivery.kind, delivery.seq, delivery.recipient) == ("link", 1, GUEST)
+    outbox.send(delivery.pk)
+    text = mail.outbox[0].body
+    fresh = text[text.index("/links/") :].split()[0]
+    assert client.get(fresh).status_code == 200
+
+
+def test_fresh_links_are_limited_to_one_a_minute(client: Client, order: Order) -> None:
+    """F72"""
+    for _ in range(10):
+        assert client.post(f"/links/{links.token(order)}/fresh/").status_code == 200
+    assert Delivery.objects.count() == 1
+    Delivery.objects.update(created_at=order.created_at - links.FRESH_LINK_EVERY)
+    client.post(f"/links/{links.token(order)}/fresh/")
+    assert list(Delivery.objects.order_by("seq").values_list("seq", flat=True)) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda token: token[:-1] + ("A" if token[-1] != "A" else "B"),
+        lambda token: token[:-5],
+        lambda token: "0" + token[1:],
+        lambda token: token + "=",
+        lambda token: "a" * 100_000,
+        lambda token: "é\x01",
+        lambda token: token.replace(".", ":"),
+    ],
+)
+def test_token_that_we_did_not_sign_opens_nothing(client: Client, order: Order, change: object) -> None:
+    """S25"""
+    token = change(links.token(order))  # type: ignore[operator]
+    assert links.read(token) is None
+    assert client.get("/links/" + token.replace("/", "") + "/").status_code == 404
+    assert client.post(f"/links/{token}/fresh/").status_code == 404
+
+
+def test_link_opens_only_its_own_orders_files(client: Client, order: Order) -> None:
+    other = FileFactory(edition=ProductFactory().editions.get())
+    assert client.post(f"/links/{links.token(order)}/files/{other.pk}/").status_code == 403
+    assert client.get(f"/downloads/{other.pk}/?link={links.token(order)}").status_code == 404
+
+
+@pytest.mark.parametrize("state", ["suspended", "revoked"])
+def test_link_stops_the_moment_access_ends(client: Client, order: Order, state: str) -> None:
+    """S20"""
+    token = links.token(order)
+    address = f"/downloads/{file_id(order)}/?link={token}"
+    assert body_of(client.get(address)) == PDF
+    Entitlement.objects.update(state=state, reason="refunded")
+    assert client.get(address).status_code == 404
+    assert client.post(f"/links/{token}/files/{file_id(order)}/").status_code == 403
+    assert client.get(f"/links/{token}/").status_code == 200
+
+
+def test_secrets_of_a_link_are_not_stored(client: Client, order: Order) -> None:
+    """S26: a dump of the database opens nothing."""
+    links.mail_fresh(order)
+    outbox.send(Delivery.objects.get().pk)
+    token = links.token(order)
+    signature = token.rpartition(".")[2]
+    assert signature not in str(list(Delivery.objects.values())) + str(list(order.timeline.values()))

@@ -1,0 +1,195 @@
+"""The door that Stripe knocks at. S and F numbers are those of the fault matrix."""
+
+import gzip
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from fulfillment.models import Delivery, Entitlement, StripeEvent
+from orders.models import Order
+from sandbox.world.server import World
+from tests.factories import ProductFactory
+from tests.steps import buy, events, pay_by_link, post_bytes, post_event, report, signed
+
+pytestmark = pytest.mark.django_db
+
+EVENT: dict[str, Any] = {
+    "id": "evt_1",
+    "type": "checkout.session.completed",
+    "livemode": False,
+    "api_version": "2026-10-28.endive",
+    "data": {"object": {"id": "cs_test_1", "object": "checkout.session"}},
+}
+
+
+def post(client: Client, body: bytes, header: str) -> int:
+    return client.post(
+        "/webhooks/stripe/", body, content_type="application/json", headers={"Stripe-Signature": header}
+    ).status_code
+
+
+def test_signed_event_is_stored_raw_before_it_is_acknowledged(client: Client) -> None:
+    body = json.dumps(EVENT, indent=1).encode()
+    assert post_bytes(client, body).status_code == 200
+    event = StripeEvent.objects.get()
+    assert bytes(event.body) == body
+    assert (event.event_id, event.type, event.object_id) == ("evt_1", "checkout.session.completed", "cs_test_1")
+    assert (event.state, event.attempts) == ("received", 0)
+
+
+def test_duplicate_is_acknowledged_and_stored_once(client: Client) -> None:
+    for _ in range(20):
+        assert post_event(client, EVENT).status_code == 200
+    assert StripeEvent.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "t=1",
+        "v1=abc",
+        "v0=abc",
+        "t={now},v1=é",
+        "t={now},v1=zz",
+        "t=" + "9" * 5000 + ",v1=ab",
+        "t=nan,v1=ab",
+        "t={now},t={now},v1=ab",
+        "t=-1,v1=ab",
+        "x" * 8192,
+        ",,,===",
+        "t={now},v1=" + "a" * 64,
+    ],
+)
+def test_bad_signature_header_is_400_and_stores_nothing(client: Client, header: str) -> None:
+    """S1, S2"""
+    assert post(client, json.dumps(EVENT).encode(), header.replace("{now}", str(int(time.time())))) == 400
+    assert StripeEvent.objects.count() == 0
+
+
+@pytest.mark.parametrize(("age", "status"), [(299, 200), (302, 400), (-290, 200), (-310, 400), (-3600, 400)], ids=str)
+def test_timestamp_must_be_within_five_minutes(client: Client, age: int, status: int) -> None:
+    """S5, S6, F46: Stripe's library alone accepts any time in the future."""
+    assert post_event(client, EVENT, at=int(time.time()) - age).status_code == status
+
+
+def test_each_configured_secret_is_accepted_and_no_other(client: Client, settings: Settings) -> None:
+    """S4, F44"""
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_old_old_old_old", "whsec_new_new_new_new"]
+    assert post_event(client, EVENT, secret="whsec_old_old_old_old").status_code == 200
+    assert post_event(client, EVENT, secret="whsec_new_new_new_new").status_code == 200
+    assert post_event(client, EVENT, secret="whsec_other_other_other").status_code == 400
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_new_new_new_new"]
+    assert post_event(client, EVENT, secret="whsec_old_old_old_old").status_code == 400
+
+
+def test_endpoint_without_secret_does_not_exist(client: Client, settings: Settings) -> None:
+    """S3"""
+    settings.STRIPE_WEBHOOK_SECRETS = []
+    assert post_bytes(client, b"{}", secret="x").status_code == 404
+
+
+def test_body_that_was_changed_is_400(client: Client) -> None:
+    """S7"""
+    body = json.dumps(EVENT).encode()
+    header = signed(body)
+    for changed in (body + b" ", body[:-1], b"\xef\xbb\xbf" + body, gzip.compress(body), b"\xff\xfe", b""):
+        assert post(client, changed, header) == 400
+    assert StripeEvent.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[]",
+        "null",
+        "1",
+        "{}",
+        '"evt_1"',
+        "not json",
+        '{"id": 1}',
+        '{"id": "evt_"}',
+        '{"id": "evt_1\\u0000"}',
+        '{"id": "evt_1\' or 1=1"}',
+        '{"id": "../evt_1"}',
+        '{"id": "evt_' + "a" * 10_000 + '"}',
+        "[" * 100_000,
+        '{"id": ' + "9" * 5000 + "}",
+    ],
+    ids=lambda body: body[:20],
+)
+def test_signed_nonsense_is_400(client: Client, body: str) -> None:
+    """S8, S14"""
+    assert post_bytes(client, body.encode()).status_code == 400
+    assert StripeEvent.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    "text", ['"\\u0000"', '"\\ud800"', "NaN", "[]", '{"object": null}', '"' + "x" * 500 + '"'], ids=lambda t: t[:12]
+)
+def test_strange_values_beside_the_id_are_stored_raw(client: Client, text: str) -> None:
+    """S9: neither jsonb nor text takes them; bytes do."""
+    body = f'{{"id": "evt_1", "type": {text}, "account": {text}, "data": {text}, "x": {text}}}'.encode()
+    assert post_bytes(client, body).status_code == 200
+    assert bytes(StripeEvent.objects.get().body) == body
+
+
+def test_oversized_body_is_413(client: Client) -> None:
+    """S11"""
+    assert post_bytes(client, b" " * (256 * 1024 + 1)).status_code == 413
+
+
+def test_get_is_405(client: Client) -> None:
+    assert client.get("/webhooks/stripe/").status_code == 405
+
+
+def test_event_of_the_other_mode_is_kept_and_ignored(client: Client) -> None:
+    """F48"""
+    assert post_event(client, EVENT | {"livemode": True}).status_code == 200
+    event = StripeEvent.objects.get()
+    assert (event.state, event.note) == ("ignored", "livemode is True, this shop's key is for test mode")
+
+
+def test_unknown_type_is_kept_and_ignored(client: Client) -> None:
+    """F49"""
+    assert post_event(client, EVENT | {"type": "capability.updated"}).status_code == 200
+    assert StripeEvent.objects.get().state == "ignored"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_webhook_wakes_a_worker_that_delivers(world: World, client: Client, drain: Callable[[], int]) -> None:
+    """F36: the buyer never comes back from Stripe."""
+    order = buy(world, client, ProductFactory())
+    report(world, client)
+    assert Order.objects.get(pk=order.pk).state == "open"
+    drain()
+    assert Order.objects.get(pk=order.pk).state == "paid"
+    assert (Entitlement.objects.get().state, Delivery.objects.get().state) == ("active", "sent")
+    handled = StripeEvent.objects.get(type="checkout.session.completed")
+    assert (handled.state, handled.attempts) == ("handled", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_second_copy_wakes_the_worker_whose_first_call_was_lost(
+    world: World, client: Client, drain: Callable[[], int]
+) -> None:
+    buy(world, client, ProductFactory())
+    event = events(world, "checkout.session.completed")[0]
+    StripeEvent.objects.create(event_id=event["id"], type=event["type"], object_id=event["data"]["object"]["id"])
+    post_event(client, event)
+    drain()
+    assert StripeEvent.objects.get().state == "handled"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_payment_link_is_delivered_by_webhook_alone(world: World, client: Client, drain: Callable[[], int]) -> None:
+    ProductFactory(slug="by-link")
+    pay_by_link(world, slug="by-link")
+    report(world, client)
+    drain()
+    assert (Entitlement.objects.get().email, Delivery.objects.get().state) == ("guest@example.com", "sent")
