@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -62,6 +63,6 @@ def library(request: HttpRequest) -> HttpResponse:
 
 def owned(request: HttpRequest) -> dict[str, Any]:
     """For every template: `owned`, the ids of the products in the visitor's library. One query, where it is used."""
-    if not request.user.is_authenticated:
+    if not getattr(request, "user", AnonymousUser()).is_authenticated:  # a 400 page comes before any user is known
         return {"owned": frozenset()}
     return {"owned": SimpleLazyObject(lambda: owned_products(Actor.of(request)))}

@@ -319,6 +319,15 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
-    # A 404 or 403 is not news, and its path may hold the token of a link.
-    "loggers": {"django.request": {"level": "ERROR"}, "django.server": {"level": "ERROR"}, "stripe": {"level": "WARNING"}},
+    "loggers": {
+        "django": {
+            "handlers": [],
+            "level": "INFO",
+        },  # to the console like all others; Django would mail ADMINS each error
+        "django.request": {"level": "ERROR"},  # a 404 is not news, and its path may hold the token of a link
+        "django.server": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},  # what strangers send must not fill the log
+        "stripe": {"level": "WARNING"},
+        "pikepdf": {"level": "WARNING"},
+    },
 }

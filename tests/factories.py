@@ -3,6 +3,7 @@
 from typing import Any
 
 import factory
+from allauth.account.models import EmailAddress
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 from django.db import transaction
@@ -26,7 +27,7 @@ class UserFactory(factory.django.DjangoModelFactory[User]):
     @classmethod
     def _create(cls, _model: type[User], *_args: Any, proven: bool = True, **kwargs: Any) -> User:
         user = User.objects.create_user(**kwargs)
-        user.emailaddress_set.create(email=user.email, verified=proven, primary=True)
+        EmailAddress.objects.create(user=user, email=user.email, verified=proven, primary=True)
         return user
 
 

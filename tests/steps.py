@@ -9,7 +9,6 @@ import stripe
 from django.conf import settings
 from django.core.signals import request_finished
 from django.db import close_old_connections
-from django.http import HttpResponse
 from django.test import Client
 
 from catalog.models import Product
@@ -63,15 +62,15 @@ def events(world: World, *types: str) -> list[dict[str, Any]]:
 
 def signed(body: bytes, *, secret: str = "", at: int | None = None) -> str:
     secret = secret or settings.STRIPE_WEBHOOK_SECRETS[0]
-    return stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at or int(time.time()))
+    return str(stripe.WebhookSignature.generate_signature_header(body.decode(), secret, at or int(time.time())))
 
 
-def post_event(client: Client, event: Any, *, secret: str = "", at: int | None = None) -> HttpResponse:
+def post_event(client: Client, event: Any, *, secret: str = "", at: int | None = None) -> Any:
     """Post an event as Stripe does, really signed."""
     return post_bytes(client, json.dumps(event).encode(), secret=secret, at=at)
 
 
-def post_bytes(client: Client, body: bytes, *, secret: str = "", at: int | None = None) -> HttpResponse:
+def post_bytes(client: Client, body: bytes, *, secret: str = "", at: int | None = None) -> Any:
     header = signed(body, secret=secret, at=at)
     return client.post("/webhooks/stripe/", body, content_type="application/json", headers={"Stripe-Signature": header})
 
@@ -82,9 +81,9 @@ def report(world: World, client: Client, *types: str) -> None:
         assert post_event(client, event).status_code == 200
 
 
-def body_of(answer: HttpResponse) -> bytes:
+def body_of(answer: Any) -> bytes:
     """The bytes of an answer, streamed or not; then it is closed as a server would, but for the database."""
-    body = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    body: bytes = b"".join(answer.streaming_content) if answer.streaming else answer.content
     request_finished.disconnect(close_old_connections)
     try:
         answer.close()

@@ -44,10 +44,10 @@ def roomy_pool(settings: Settings) -> Iterator[None]:
     pool = connection.settings_dict["OPTIONS"]["pool"]
     before = dict(pool)
     pool.update(max_size=40, timeout=10)
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]
     yield
     pool.update(before)
-    connection.close_pool()
+    connection.close_pool()  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("roomy_pool")

@@ -124,7 +124,7 @@ def test_expired_session_closes_the_order_and_is_not_asked_about_again() -> None
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    "changes, expected",
     [
         ({"refunds": (refund(1250),)}, ("revoked", "refunded")),
         ({"refunds": (refund(1250, "pending"),)}, ("revoked", "refunded")),

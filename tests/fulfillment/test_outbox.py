@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from fulfillment import outbox
 from fulfillment.models import Delivery, DeliveryAttempt
+from fulfillment.smtp import Result
 from orders.models import Order
 from sandbox.world.server import World
 from tests.factories import OrderFactory, ProductFactory
@@ -79,9 +80,7 @@ def test_refused_recipient_is_final_and_visible(fault: World, delivery: Delivery
     assert "gave up, 550 " in delivery.order.timeline.get().detail.lower()
 
 
-@pytest.mark.parametrize(
-    ("kind", "code"), [("refuse_recipient", 451), ("refuse_message", 451), ("refuse_recipient", 421)]
-)
+@pytest.mark.parametrize("kind, code", [("refuse_recipient", 451), ("refuse_message", 451), ("refuse_recipient", 421)])
 def test_temporary_refusal_backs_off_and_is_tried_again(fault: World, delivery: Delivery, kind: str, code: int) -> None:
     """F28"""
     fault.control("faults", {"area": "mail", "kind": kind, "code": code, "count": 1})
@@ -191,7 +190,7 @@ def test_sender_that_overslept_does_not_move_the_row(smtp: World, delivery: Deli
     attempt = delivery.attempt_log.create()
     other = uuid.uuid4()
     Delivery.objects.update(state="sending", claim=other)
-    outbox._record(delivery, attempt, uuid.uuid4(), outbox.smtp.Result(DeliveryAttempt.Outcome.TEMPORARY, "late"))
+    outbox._record(delivery, attempt, uuid.uuid4(), Result(DeliveryAttempt.Outcome.TEMPORARY, "late"))
     delivery.refresh_from_db()
     assert (delivery.state, delivery.claim) == ("sending", other)
 

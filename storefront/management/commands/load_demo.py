@@ -31,7 +31,7 @@ class Command(BaseCommand):
             call_command("flush", interactive=False, verbosity=0)
         if not User.objects.filter(email=ADMIN_EMAIL).exists():
             User.objects.create_superuser(ADMIN_EMAIL, ADMIN_PASSWORD)
-        made = sum(self._load(book) for book in books())
+        made = sum(self._load(book) for book in reversed(books()))  # the newest stands first in the shop
         self.stdout.write(f"{made} demo books added, {Product.objects.count()} products in the shop")
 
     @transaction.atomic
@@ -42,7 +42,7 @@ class Command(BaseCommand):
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{book.slug}.pdf"
             book.write_pdf(path)
-            cover = render_image_cover(book.cover)
+            cover = render_image_cover(book.cover_svg.encode())
             product = Product.objects.create(
                 name=book.name,
                 slug=book.slug,

@@ -1,0 +1,126 @@
+"""Every promise is a constraint in the database: each is broken here on purpose."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import ProtectedError
+from django.utils import timezone
+
+from catalog.models import File
+from fulfillment.models import Delivery, DeliveryAttempt, Entitlement, StripeEvent
+from orders.models import Order, OrderLine
+from tests.factories import OrderFactory, ProductFactory
+
+pytestmark = pytest.mark.django_db
+
+
+def order(**fields: Any) -> Order:
+    return OrderFactory(**fields)
+
+
+def entitlement(line: OrderLine, **fields: Any) -> Entitlement:
+    return Entitlement.objects.create(order_line=line, product=line.product, **fields)
+
+
+def delivery(**fields: Any) -> Delivery:
+    return Delivery.objects.create(**{"order": order(), "kind": "order", "recipient": "a@b.co"} | fields)
+
+
+def event(**fields: Any) -> StripeEvent:
+    return StripeEvent.objects.create(**{"event_id": "evt_1", "type": "x", "body": b""} | fields)
+
+
+def twice(make: Callable[..., Any], **fields: Any) -> None:
+    make(**fields)
+    make(**fields)
+
+
+def same_product_twice() -> None:
+    line = order().lines.get()
+    line.pk = None
+    line.save()
+
+
+def entitled_twice() -> None:
+    line = order().lines.get()
+    twice(lambda: entitlement(line))
+
+
+def mailed_twice() -> None:
+    for_order = order()
+    twice(lambda: delivery(order=for_order))
+
+
+def accepted_twice() -> None:
+    row = delivery()
+    twice(lambda: DeliveryAttempt.objects.create(delivery=row, outcome="accepted"))
+
+
+@pytest.mark.parametrize(
+    "constraint, breaking",
+    [
+        ("orders_order_reference", lambda: twice(order, reference="SAME")),
+        ("orders_order_stripe_session_id", lambda: twice(order, stripe_session_id="cs_1")),
+        ("orders_order_stripe_payment_intent_id", lambda: twice(order, stripe_payment_intent_id="pi_1")),
+        ("order_refunded_within_total", lambda: order(total=100, refunded=101)),
+        ("order_refunded_within_total", lambda: order(refunded=-1)),
+        ("order_paid_has_time", lambda: order(state="paid", paid_at=None)),
+        ("order_one_open_checkout", lambda: twice(order, checkout_key="same buyer, same product")),
+        ("order_line_once_per_product", same_product_twice),
+        ("order_line_price_not_negative", lambda: order().lines.update(unit_price=-1)),
+        ("order_line_quantity_from_one", lambda: order().lines.update(quantity=0)),
+        ("order_line_refunded_not_negative", lambda: order().lines.update(refunded=-1)),
+        ("fulfillment_stripeevent_event_id", lambda: twice(event)),
+        ("event_handled_has_time", lambda: event(state="handled")),
+        ("fulfillment_entitlement_order_line_id", entitled_twice),
+        ("entitlement_ended_has_reason", lambda: entitlement(order().lines.get(), state="revoked")),
+        ("delivery_once", mailed_twice),
+        ("delivery_sent_has_time", lambda: delivery(state="sent")),
+        ("delivery_accepted_once", accepted_twice),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_database_refuses(constraint: str, breaking: Callable[[], Any]) -> None:
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        breaking()
+
+
+def test_two_settled_orders_may_share_a_checkout_key() -> None:
+    twice(order, checkout_key="k", state="paid", paid_at=timezone.now())
+    assert Order.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE orders_timelineentry SET detail = 'x'", "DELETE FROM orders_timelineentry"]
+)
+def test_timeline_is_append_only(statement: str) -> None:
+    order().timeline.create(kind="created", door="test")
+    with pytest.raises(IntegrityError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+@pytest.mark.parametrize("change", [{"key": "other"}, {"sha256": "0" * 64}])
+def test_file_that_was_sold_is_neither_deleted_nor_exchanged(change: dict[str, str]) -> None:
+    """F56"""
+    sold = order().lines.get().edition.files.get()
+    with pytest.raises(IntegrityError, match="was sold"), transaction.atomic():
+        File.objects.filter(pk=sold.pk).delete()
+    with pytest.raises(IntegrityError, match="was sold"), transaction.atomic():
+        File.objects.filter(pk=sold.pk).update(**change)
+    File.objects.filter(pk=sold.pk).update(name="A better name.pdf", position=2)
+
+
+def test_what_was_sold_cannot_be_deleted() -> None:
+    """F56"""
+    line = order().lines.get()
+    for sold in (line.product, line.edition, line.order):
+        with pytest.raises(ProtectedError), transaction.atomic():
+            sold.delete()
+
+
+def test_unsold_product_can_be_deleted_whole() -> None:
+    product = ProductFactory()
+    product.delete()
+    assert File.objects.count() == 0

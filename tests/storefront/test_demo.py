@@ -1,0 +1,42 @@
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from pytest_django import Settings
+
+from accounts.models import User
+from catalog.demo_books import books
+from catalog.models import File, Product
+
+pytestmark = pytest.mark.django_db
+
+
+def load(*args: str) -> str:
+    out = StringIO()
+    call_command("load_demo", *args, stdout=out)
+    return out.getvalue()
+
+
+def test_demo_fills_the_shop_once(settings: Settings, client: Client, tmp_path: Path) -> None:
+    settings.DEBUG = True
+    assert load() == "8 demo books added, 8 products in the shop\n"
+    assert load() == "0 demo books added, 8 products in the shop\n"
+    assert User.objects.get(email="admin@example.com").is_superuser
+    shown = client.get("/").content.decode()
+    places = [shown.index(f"/products/{book.slug}/") for book in books()]
+    assert places == sorted(places)
+    assert Product.objects.filter(price=0).count() == 1
+    for book in books():
+        path = tmp_path / book.slug
+        book.write_pdf(path)
+        assert File.objects.get(edition__product__slug=book.slug).size == path.stat().st_size
+
+
+@pytest.mark.parametrize("arguments", [[], ["--reset"]])
+def test_demo_is_refused_when_debug_is_off(arguments: list[str]) -> None:
+    """A12"""
+    with pytest.raises(CommandError, match="DEBUG is off, so nothing was touched"):
+        load(*arguments)
+    assert User.objects.count() == 0

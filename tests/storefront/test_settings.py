@@ -1,0 +1,113 @@
+"""Mistakes in the settings are said before the shop starts, with the name of the variable and what belongs there."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.core.checks import run_checks
+from django.test import Client
+from pytest_django import Settings
+
+ROOT = Path(__file__).parents[2]
+PRODUCTION = {
+    "SECRET_KEY": "not-a-real-one-3a7f19c2be5d48069f1e7c3b2a8d5f60419c7e2b8d3f",
+    "SITE_URL": "https://shop.example.com",
+    "DATABASE_URL": "postgres://shop:secret@127.0.0.1:9/shop",
+    "CELERY_BROKER_URL": "redis://127.0.0.1:9/0",
+    "EMAIL_URL": "smtp+tls://shop:secret@127.0.0.1:9",
+    "DEFAULT_FROM_EMAIL": "The Shop <orders@shop.example.com>",
+    "STRIPE_SECRET_KEY": "sk_live_not_a_real_one",
+    "STRIPE_WEBHOOK_SECRETS": "whsec_not_a_real_one",
+}
+
+
+def check_deploy(tmp_path: Path, **changes: str | None) -> subprocess.CompletedProcess[str]:
+    environment = {"PATH": os.environ["PATH"], **PRODUCTION, **changes}
+    set_ones = {name: value for name, value in environment.items() if value is not None}
+    return subprocess.run(
+        [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+        cwd=ROOT,
+        env=set_ones,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_production_settings_are_clean(tmp_path: Path) -> None:
+    checked = check_deploy(tmp_path)
+    assert (checked.returncode, checked.stdout) == (0, "System check identified no issues (0 silenced).\n")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SECRET_KEY",
+        "SITE_URL",
+        "DATABASE_URL",
+        "CELERY_BROKER_URL",
+        "EMAIL_URL",
+        "DEFAULT_FROM_EMAIL",
+        "STRIPE_SECRET_KEY",
+    ],
+)
+def test_missing_variable_says_its_name_and_what_to_put_there(tmp_path: Path, name: str) -> None:
+    checked = check_deploy(tmp_path, **{name: None})
+    assert checked.returncode != 0
+    last = checked.stderr.strip().splitlines()[-1]
+    assert f"{name} is not set. Set it in the environment or in .env to " in last
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"STRIPE_API_BASE": "http://127.0.0.1:8001"}, "storefront.E001"),
+        ({"STRIPE_API_BASE": "https://evil.example", "STRIPE_SECRET_KEY": "sk_test_x"}, "storefront.E002"),
+        ({"STRIPE_WEBHOOK_SECRETS": "whsec_"}, "storefront.E003"),
+        ({"STRIPE_WEBHOOK_SECRETS": "whsec_real_enough_to_pass,changeme"}, "storefront.E003"),
+        ({"STRIPE_WEBHOOK_SECRETS": ""}, "storefront.E004"),
+        ({"SITE_URL": "http://shop.example.com"}, "storefront.W001"),
+    ],
+)
+def test_dangerous_setting_is_refused(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    """S3; and a live key is never told to anybody but Stripe."""
+    checked = check_deploy(tmp_path, **changes)
+    assert checked.returncode == 1
+    assert said in checked.stderr
+
+
+def test_debug_is_off_by_default() -> None:
+    code = "import storefront.settings as s; print(s.DEBUG, s.ALLOWED_HOSTS)"
+    environment = {"PATH": os.environ["PATH"], **PRODUCTION}
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout == "False ['shop.example.com']\n"
+
+
+def test_sandbox_on_this_machine_is_no_mistake(settings: Settings) -> None:
+    settings.STRIPE_API_BASE = "http://127.0.0.1:8001"
+    assert run_checks(tags=["security"]) == []
+
+
+@pytest.mark.django_db
+def test_pages_carry_a_strict_policy(client: Client) -> None:
+    """S58: no inline script or style, nothing from another host, and Buy may end on Stripe's page alone."""
+    answer = client.get("/")
+    policy = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";") if part.strip())
+    assert policy["default-src"] == "'none'"
+    assert policy["script-src"] == policy["style-src"] == "'self'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == "'none'"
+    assert policy["form-action"] == "'self' http://127.0.0.1:9"
+    assert "unsafe" not in answer["Content-Security-Policy"]
+    assert (answer["X-Frame-Options"], answer["X-Content-Type-Options"]) == ("DENY", "nosniff")
+    assert answer["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.django_db
+def test_forged_host_is_refused(client: Client) -> None:
+    """S40"""
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 400
+    assert "evil" not in client.get("/", headers={"x-forwarded-host": "evil.example"}).content.decode()
