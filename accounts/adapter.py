@@ -1,10 +1,28 @@
 """What django-allauth asks the shop."""
 
-from allauth.account.adapter import DefaultAccountAdapter
+from typing import Any
 
+from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.exceptions import ImmediateHttpResponse
+from allauth.core.ratelimit import respond_429
+from django.contrib.sites.shortcuts import get_current_site
+from django.core.exceptions import ValidationError
+
+from accounts import mails
 from accounts.addresses import normalize
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def clean_email(self, email: str) -> str:
         return normalize(super().clean_email(email))
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        site = {"request": self.request, "email": email, "current_site": get_current_site(self.request)}
+        mails.send(self.render_mail(template_prefix, email, {**site, **context}))
+
+    def validation_error(self, code: str, *args: Any) -> ValidationError:
+        """Too many attempts are answered with 429, as by allauth's views, and not as a mistake in the form."""
+        if code == "too_many_login_attempts":
+            raise ImmediateHttpResponse(respond_429(self.request))
+        error: ValidationError = super().validation_error(code, *args)
+        return error

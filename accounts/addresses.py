@@ -1,5 +1,6 @@
 """E-mail addresses as keys: one spelling per mailbox, so that equality is identity."""
 
+import idna
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 from django.utils.translation import gettext as _
@@ -11,13 +12,15 @@ def normalize(address: str) -> str:
     """The lower-case ASCII form under which an address is stored and compared; IDN domains as punycode.
 
     Raises ValidationError for what is not exactly one plain address. A local part outside ASCII is refused because
-    PostgreSQL's UPPER makes "mıke" and "mike" the same (CVE-2019-19844); tags (bob+books@) stay distinct.
+    PostgreSQL's UPPER makes "mıke" and "mike" the same (CVE-2019-19844), a quoted one because it may hold commas and
+    further addresses. Tags (bob+books@) stay distinct.
     """
     local, at, domain = address.strip().rpartition("@")
-    if not at or not local.isascii():
+    if len(address) > MAX_LENGTH or not at or not local.isascii() or '"' in local or domain.startswith("["):
         raise _invalid()
     try:
-        ascii_domain = domain.encode("idna").decode("ascii")
+        # IDNA 2008: Python's own codec sends mail for straße.de to strasse.de, which is somebody else's.
+        ascii_domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
     except UnicodeError:
         raise _invalid() from None
     normal = f"{local}@{ascii_domain}".lower()

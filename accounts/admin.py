@@ -1,10 +1,15 @@
+from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 
-from accounts.addresses import normalize
+from accounts.forms import AddressField
 from accounts.models import User
+
+# Staff sign in where everybody does, so the same limits hold against guessing.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
 class UserCreationForm(AdminUserCreationForm):
@@ -12,12 +17,14 @@ class UserCreationForm(AdminUserCreationForm):
         model = User
         fields = ("email",)
 
-    def clean_email(self) -> str:
-        return normalize(self.cleaned_data["email"])
+
+class EmailAddressForm(forms.ModelForm):
+    email = AddressField()
 
 
 class EmailAddressInline(admin.TabularInline):
     model = EmailAddress
+    form = EmailAddressForm
     extra = 0
 
 

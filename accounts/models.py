@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
-from django.db import models
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
 from django.db.models import F
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
@@ -14,6 +15,9 @@ from accounts.addresses import normalize
 
 
 class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=normalize(username or ""))
+
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         user = self.model(email=normalize(email), **fields)
         user.set_password(password)
@@ -22,8 +26,9 @@ class UserManager(BaseUserManager["User"]):
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
         """An owner, whose address counts as proven: whoever may run this command needs no code by mail."""
-        user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
-        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+        with transaction.atomic():
+            user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
         return user
 
 
@@ -43,6 +48,12 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def __str__(self) -> str:
         return self.email
+
+    def clean(self) -> None:
+        try:
+            self.email = normalize(self.email)
+        except ValidationError as error:
+            raise ValidationError({"email": error}) from error
 
 
 def display(user: User) -> str:

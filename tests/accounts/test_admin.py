@@ -1,0 +1,103 @@
+import pytest
+from allauth.account.models import EmailAddress
+from django.test import Client
+
+from accounts.models import User
+from tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+USERS = "/admin/accounts/user/"
+
+
+@pytest.fixture
+def owner(client: Client) -> User:
+    user = UserFactory(email="owner@example.com", is_staff=True, is_superuser=True)
+    client.force_login(user)
+    return user
+
+
+@pytest.mark.parametrize("path", ["", "accounts/user/", "accounts/user/add/", "catalog/product/add/", "nowhere/"])
+def test_admin_sends_strangers_to_the_one_page_to_sign_in(client: Client, path: str) -> None:
+    answer = client.get(f"/admin/{path}", follow=True)
+    assert answer.redirect_chain[-1][0].startswith("/accounts/login/?next=")
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("path", ["", "accounts/user/", "catalog/product/add/"])
+def test_admin_is_closed_to_customers(client: Client, path: str) -> None:
+    client.force_login(UserFactory())
+    assert client.get(f"/admin/{path}", follow=True).status_code == 403
+
+
+def test_admins_own_login_page_takes_no_password(client: Client) -> None:
+    UserFactory(email="owner@example.com", password="a good long password", is_staff=True)
+    answer = client.post("/admin/login/", {"username": "owner@example.com", "password": "a good long password"})
+    assert (answer.status_code, answer["Location"]) == (302, "/accounts/login/?next=%2Fadmin%2Flogin%2F")
+    assert "_auth_user_id" not in client.session
+
+
+def test_staff_without_permissions_see_nothing(client: Client) -> None:
+    client.force_login(UserFactory(is_staff=True))
+    assert client.get("/admin/").status_code == 200
+    for page in ("accounts/user/", "accounts/user/add/", "catalog/product/", "catalog/product/add/", "catalog/file/"):
+        assert client.get(f"/admin/{page}").status_code == 403, page
+
+
+def test_user_added_in_the_admin_is_normal_and_unproven(client: Client, owner: User) -> None:
+    new = {"email": "Bob@Example.com", "usable_password": "false", "password1": "", "password2": ""}
+    answer = client.post(f"{USERS}add/", {**new, **no_addresses()})
+    assert answer.status_code == 302, answer.context["adminform"].form.errors
+    bob = User.objects.get(email="bob@example.com")
+    assert not bob.has_usable_password()
+    assert not EmailAddress.objects.filter(user=bob).exists()
+
+
+@pytest.mark.parametrize("email", ["mıke@b.co", "OWNER@example.com"])
+def test_user_with_a_bad_or_taken_address_is_not_added(client: Client, owner: User, email: str) -> None:
+    new = {"email": email, "usable_password": "false", "password1": "", "password2": ""}
+    answer = client.post(f"{USERS}add/", {**new, **no_addresses()})
+    assert answer.status_code == 200
+    assert answer.context["adminform"].form.errors["email"]
+    assert User.objects.count() == 1
+
+
+def test_user_changed_in_the_admin_keeps_the_normal_form(client: Client, owner: User) -> None:
+    bob = UserFactory(email="bob@example.com")
+    address = bob.emailaddress_set.get()
+    inline = {
+        **no_addresses(),
+        "emailaddress_set-TOTAL_FORMS": "2",
+        "emailaddress_set-INITIAL_FORMS": "1",
+        "emailaddress_set-0-id": str(address.pk),
+        "emailaddress_set-0-user": str(bob.pk),
+        "emailaddress_set-0-email": "Bobby@Example.com",
+        "emailaddress_set-0-verified": "on",
+        "emailaddress_set-0-primary": "on",
+        "emailaddress_set-1-user": str(bob.pk),
+        "emailaddress_set-1-email": "bob@bücher.example",
+    }
+    dates = {"date_joined_0": "2026-01-01", "date_joined_1": "00:00:00", "is_active": "on"}
+    answer = client.post(f"{USERS}{bob.pk}/change/", {"email": "Bobby@Example.com", **dates, **inline})
+    assert answer.status_code == 302, answer.context["errors"]
+    bob.refresh_from_db()
+    assert bob.email == "bobby@example.com"
+    assert sorted(bob.emailaddress_set.values_list("email", flat=True)) == [
+        "bob@xn--bcher-kva.example",
+        "bobby@example.com",
+    ]
+
+
+def no_addresses() -> dict[str, str]:
+    return {
+        "emailaddress_set-TOTAL_FORMS": "0",
+        "emailaddress_set-INITIAL_FORMS": "0",
+        "emailaddress_set-MIN_NUM_FORMS": "0",
+        "emailaddress_set-MAX_NUM_FORMS": "1000",
+    }
+
+
+@pytest.mark.parametrize("path", [USERS, "/admin/account/emailaddress/"])
+def test_lists_of_people_open(client: Client, owner: User, path: str) -> None:
+    UserFactory()
+    assert client.get(path, {"q": "example"}).status_code == 200
