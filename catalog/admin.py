@@ -2,16 +2,18 @@ from typing import Any
 
 from django.contrib import admin
 from django.db import transaction
-from django.db.models import Count, Prefetch, QuerySet
+from django.db.models import Count, Prefetch, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog import covers, uploads
-from catalog.forms import ProductForm
+from catalog.forms import EditionForm, FileForm, ProductForm
 from catalog.models import Category, Edition, File, Product
 
 
@@ -40,10 +42,18 @@ class ProductAdmin(admin.ModelAdmin):
         (_("On sale"), {"fields": ("status",)}),
     )
 
+    def get_fieldsets(self, request: HttpRequest, obj: Product | None = None) -> Any:
+        """Who may only look sees the price as shoppers do, and no fields to upload to."""
+        if obj is None or self.has_change_permission(request, obj):
+            return self.fieldsets
+        text = ("name", "slug", "summary", "description", "categories")
+        return ((None, {"fields": (*text, "price_display", "files_now", "cover_now", "status")}),)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         editions = Prefetch("editions", Edition.objects.prefetch_related("files"))
         products: QuerySet[Product] = super().get_queryset(request)
-        return products.annotate(lines=Count("order_lines")).prefetch_related(editions)
+        paid = Count("order_lines", filter=Q(order_lines__order__state="paid"))
+        return products.annotate(times_sold=paid).prefetch_related(editions)
 
     def save_model(self, request: HttpRequest, obj: Product, form: ModelForm, change: bool) -> None:
         assert isinstance(form, ProductForm)  # noqa: S101 - the form of this admin
@@ -63,13 +73,13 @@ class ProductAdmin(admin.ModelAdmin):
                     notes=form.cleaned_data["edition_notes"],
                 )
 
-    @admin.display(description=_("sold"), ordering="lines")
+    @admin.display(description=_("sold"), ordering="times_sold")
     def sold(self, product: Any) -> int:
-        return int(product.lines)
+        return int(product.times_sold)
 
     @admin.display(description=_("price"), ordering="price")
     def price_display(self, product: Product) -> str:
-        return _("free") if product.is_free else product.price_display  # type: ignore[return-value]
+        return gettext("free") if product.is_free else product.price_display
 
     @admin.display(description="")
     def cover_small(self, product: Product) -> SafeString:
@@ -88,13 +98,12 @@ class ProductAdmin(admin.ModelAdmin):
                 edition.number,
                 reverse("admin:catalog_file_change", args=[file.pk]),
                 file.name,
-                file.pages or "–",
-                file.size,
+                filesizeformat(file.size),
             )
             for edition in product.editions.all()
             for file in edition.files.all()
         ]
-        row = '<li>Edition {}: <a href="{}">{}</a> ({} pages, {} bytes)</li>'
+        row = '<li>Edition {}: <a href="{}">{}</a> ({})</li>'
         return format_html("<ul>{}</ul>", format_html_join("", row, rows)) if rows else "–"
 
 
@@ -105,32 +114,56 @@ def _picture(product: Product, *, css: str) -> SafeString:
     return format_html('<img src="{}" alt="" class="{}">', address, css)
 
 
+def _kept(edition: Edition) -> str:
+    """Why an edition and its files cannot be deleted now, or ""."""
+    if edition.order_lines.exists():
+        return gettext("It was sold, so it stays for those who bought it.")
+    if edition.product.is_on_sale:
+        return gettext("It is on sale. Set the product to draft or archived first.")
+    return ""
+
+
 @admin.register(Edition)
 class EditionAdmin(admin.ModelAdmin):
+    form = EditionForm
     list_display = ("product", "number", "published_at")
+    list_select_related = ("product",)
     search_fields = ("product__name",)
-    readonly_fields = ("product", "number")
+    fields = ("product", "number", "notes", "published_at", "deletion")
+    readonly_fields = ("product", "number", "deletion")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False  # an edition begins with its files, on the product's page
 
+    def has_delete_permission(self, request: HttpRequest, obj: Edition | None = None) -> bool:
+        """The database would refuse, this says so before."""
+        return not (obj and _kept(obj)) and super().has_delete_permission(request, obj)
+
+    @admin.display(description=_("deletion"))
+    def deletion(self, edition: Edition) -> str:
+        return _kept(edition) or gettext("It can be deleted.")
+
 
 @admin.register(File)
 class FileAdmin(admin.ModelAdmin):
+    form = FileForm
     list_display = ("name", "edition", "media_type", "pages", "size")
     search_fields = ("name", "edition__product__name")
     list_select_related = ("edition__product",)
-    fields = ("name", "position", "edition", "media_type", "pages", "size", "sha256", "bytes_now")
-    readonly_fields = ("edition", "media_type", "pages", "size", "sha256", "bytes_now")
+    fields = ("name", "position", "edition", "media_type", "pages", "size", "sha256", "bytes_now", "deletion")
+    readonly_fields = ("edition", "media_type", "pages", "size", "sha256", "bytes_now", "deletion")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: File | None = None) -> bool:
-        """What was sold stays: the database would refuse, this says so before."""
-        sold = obj is not None and obj.edition.order_lines.exists()
-        return not sold and super().has_delete_permission(request, obj)
+        """The database would refuse, this says so before."""
+        return not (obj and _kept(obj.edition)) and super().has_delete_permission(request, obj)
 
     @admin.display(description=_("bytes"))
     def bytes_now(self, file: File) -> SafeString:
         return format_html('<a href="{}">{}</a>', reverse("download", args=[file.pk]), _("Download"))
+
+    @admin.display(description=_("deletion"))
+    def deletion(self, file: File) -> str:
+        return _kept(file.edition) or gettext("It can be deleted.")

@@ -19,6 +19,7 @@ from catalog.models import File, Product
 log = logging.getLogger(__name__)
 
 WIDTHS = (320, 640)
+LONGEST_KEY = 64  # characters, as in Product.cover
 
 
 def file_name(key: str, width: int) -> str:
@@ -46,9 +47,8 @@ def from_first_page(product_id: int) -> bool:
     product = Product.objects.wanting_cover().filter(pk=product_id).first()
     if product is None:
         return False
-    file = (
-        File.objects.filter(edition__product=product, media_type="application/pdf").order_by("-edition__number").first()
-    )
+    pdfs = File.objects.filter(edition__product=product, media_type="application/pdf")
+    file = pdfs.order_by("-edition__number", "position", "pk").first()
     try:
         if file is None:
             raise Refused("no PDF to draw a cover from")
@@ -73,6 +73,8 @@ def _draw(file: File) -> Cover:
 @require_safe
 def cover(request: HttpRequest, key: str, width: int) -> FileResponse:
     """The bytes of one cover. The key is new for every image, so a browser never needs to ask again."""
+    if width not in WIDTHS or len(key) > LONGEST_KEY:  # a name too long for the file system would be an error
+        raise Http404
     try:
         data = storages["covers"].open(file_name(key, width))
     except FileNotFoundError:

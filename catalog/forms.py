@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog import money, uploads
 from catalog.cover_images import Cover, render_image_cover
+from catalog.filenames import claimed_extension, safe_name
 from catalog.filetypes import Refused
 from catalog.models import Product
 
@@ -89,9 +90,9 @@ class ProductForm(forms.ModelForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
-        if "price" in cleaned and "currency" in cleaned:
+        if "price" in cleaned:
             try:
-                cleaned["price"] = money.parse(cleaned["price"], cleaned["currency"])
+                cleaned["price"] = money.parse(cleaned["price"], cleaned.get("currency", self.instance.currency))
             except ValidationError as error:
                 self.add_error("price", error)
         if cleaned.get("status") == Product.Status.PUBLISHED and not self._will_have_files():
@@ -99,7 +100,27 @@ class ProductForm(forms.ModelForm):
         return cleaned
 
     def _will_have_files(self) -> bool:
-        if self.checked or "new_files" in self.errors:
+        if "new_files" in self.errors:
+            return True  # that is enough to mend at a time
+        product = self.instance
+        newest = product.editions.first() if product.pk else None
+        if self.checked and (newest is None or newest.published_at or self.cleaned_data.get("as_new_edition")):
             return True
-        published = {"published_at__isnull": False, "files__isnull": False}
-        return bool(self.instance.pk and self.instance.editions.filter(**published).exists())
+        return bool(product.pk and product.editions.deliverable().exists())
+
+
+class EditionForm(forms.ModelForm):
+    def clean_published_at(self) -> Any:
+        published_at, product = self.cleaned_data["published_at"], self.instance.product
+        others = product.editions.exclude(pk=self.instance.pk)
+        if published_at is None and product.is_on_sale and not others.deliverable().exists():
+            raise ValidationError(
+                _("Buyers get nothing but this edition. Take the product off sale first."), code="last"
+            )
+        return published_at
+
+
+class FileForm(forms.ModelForm):
+    def clean_name(self) -> str:
+        """The name stays safe to send as a header, with the extension of what is in the file."""
+        return safe_name(self.cleaned_data["name"], claimed_extension(self.instance.name))

@@ -104,7 +104,7 @@ class Product(models.Model):
 
     def edition_on_sale(self) -> "Edition | None":
         """The newest published edition that has files: what a buyer gets now."""
-        return self.editions.filter(published_at__isnull=False, files__isnull=False).first()
+        return self.editions.deliverable().first()
 
     @property
     def is_free(self) -> bool:
@@ -119,6 +119,12 @@ class Product(models.Model):
         return money.display(self.price, self.currency)
 
 
+class EditionQuerySet(models.QuerySet["Edition"]):
+    def deliverable(self) -> "EditionQuerySet":
+        """Published editions with files: what buyers can get."""
+        return self.filter(published_at__isnull=False, files__isnull=False).distinct()
+
+
 class Edition(models.Model):
     """One version of what a product delivers. Buyers get every published one; the newest first."""
 
@@ -126,6 +132,8 @@ class Edition(models.Model):
     number = models.PositiveSmallIntegerField()
     notes = models.TextField(blank=True, help_text="What changed, for those who own an earlier edition.")
     published_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
+
+    objects = EditionQuerySet.as_manager()
 
     class Meta:
         ordering = ("-number",)

@@ -37,6 +37,9 @@ MINIMUM = {
 MAXIMUM = 99_999_999  # eight digits, whatever the currency
 
 AMOUNT = re.compile(r"(\d{1,9})(?:[.,](\d{1,3}))?", re.ASCII)
+# Unicode's rule that Babel leaves out: "KWD 5.12", not "KWD5.12".
+# https://www.unicode.org/reports/tr35/tr35-numbers.html#Currencies (currencySpacing)
+LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
 
 
 def exponent(currency: str) -> int:
@@ -110,9 +113,10 @@ def display(amount: int, currency: str) -> str:
     # Unicode's tables round some currencies that Stripe charges in hundredths: those get the pattern's two digits.
     currency_digits = decimals_shown(currency) == get_currency_precision(code)
     try:
-        return format_currency(value, code, locale=language, currency_digits=currency_digits)
+        text = format_currency(value, code, locale=language, currency_digits=currency_digits)
     except UnknownLocaleError:
-        return format_currency(value, code, locale="en", currency_digits=currency_digits)
+        text = format_currency(value, code, locale="en", currency_digits=currency_digits)
+    return LETTER_BEFORE_DIGIT.sub("\u00a0", text)
 
 
 def choices() -> list[tuple[str, str]]:

@@ -1,15 +1,18 @@
 """From an upload in the admin to a stored file: checked, hashed, kept under a random key."""
 
 import secrets
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files import File as DjangoFile
 from django.core.files.storage import storages
 from django.core.files.uploadedfile import TemporaryUploadedFile, UploadedFile
+from django.core.files.uploadhandler import StopUpload, TemporaryFileUploadHandler
 from django.db import transaction
 from django.db.models import Max
 from django.template.defaultfilters import filesizeformat
@@ -22,9 +25,25 @@ from catalog.models import Edition, File, Product
 from storefront.celery import enqueue
 
 
+class StaffUploadHandler(TemporaryFileUploadHandler):
+    """Writes what staff upload to disk, and of each file little more than it may have. Files from anybody else are
+    not even read: the shop has no form for them, and the CSRF check would store them before any view has its say."""
+
+    def new_file(self, *args: Any, **kwargs: Any) -> None:
+        user = getattr(self.request, "user", None)
+        if user is None or not user.is_staff:
+            raise StopUpload(connection_reset=True)
+        super().new_file(*args, **kwargs)
+
+    def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
+        if start <= settings.MAX_UPLOAD_BYTES:  # one byte too many is written, so that `check` can tell
+            super().receive_data_chunk(raw_data, start)
+
+
 @dataclass(frozen=True)
 class Checked:
-    """An upload that passed: what was found in it, and where its bytes are until they are stored."""
+    """An upload that passed: what was found in it, and where its bytes are until they are stored. An unlocked copy
+    that was made of them is deleted with this object."""
 
     inspected: Inspected
     path: Path
@@ -38,21 +57,19 @@ def path_of(upload: UploadedFile) -> Path:
 
 def check(path: Path, name: str) -> Checked:
     """Raises ValidationError that names the file, says what is wrong with it and what to do."""
-    size = path.stat().st_size
-    if size > settings.MAX_UPLOAD_BYTES:
+    if path.stat().st_size > settings.MAX_UPLOAD_BYTES:
         raise ValidationError(
-            _("%(name)s is %(size)s; files may have up to %(most)s."),
+            _("%(name)s is too large: a file may have up to %(most)s."),
             code="size",
-            params={
-                "name": name,
-                "size": filesizeformat(size),
-                "most": filesizeformat(settings.MAX_UPLOAD_BYTES),
-            },
+            params={"name": name[:100], "most": filesizeformat(settings.MAX_UPLOAD_BYTES)},
         )
     try:
-        return Checked(inspect_file(path, name), path)
+        checked = Checked(inspect_file(path, name), path)
     except Refused as error:
         raise ValidationError(f"{name[:100]}: {error}", code="refused") from error
+    if copy := checked.inspected.replacement:
+        weakref.finalize(checked, copy.unlink, missing_ok=True)  # also when the form is refused for something else
+    return checked
 
 
 @transaction.atomic
@@ -70,6 +87,7 @@ def add_files(
     for position, one in enumerate(checked, start=last + 1):
         _store(edition, one, position)
     if not product.cover:
+        Product.objects.filter(pk=product.pk).update(cover_failed=False)  # the new files may have a page to show
         enqueue("catalog.tasks.make_cover", product.pk)
     return edition
 

@@ -1,17 +1,19 @@
 """The catalogue: a list of what is on sale, and a page for each product."""
 
-from datetime import datetime
+import re
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from catalog.models import Category, Edition, Product, ProductQuerySet
+from catalog.models import Category, Edition, Product
 
-MICROSECOND = 1_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+CURSOR = re.compile(r"([0-9]{1,17})-([0-9]{1,17})")  # microseconds up to the year 5138, and an id
 
 
 @require_safe
@@ -22,8 +24,10 @@ def product_list(request: HttpRequest) -> HttpResponse:
     if slug := request.GET.get("category", "").replace("\x00", ""):
         category = get_object_or_404(Category, slug=slug[:60])
         products = products.filter(categories=category)
-    after = request.GET.get("after", "")
-    page = list(_after(products, after)[: settings.PRODUCTS_PER_PAGE + 1])
+    if after := _position(request.GET.get("after", "")):
+        published_at, pk = after
+        products = products.filter(Q(published_at__lt=published_at) | Q(published_at=published_at, pk__lt=pk))
+    page = list(products[: settings.PRODUCTS_PER_PAGE + 1])
     if after and not page:
         return redirect("catalog")
     shown = page[: settings.PRODUCTS_PER_PAGE]
@@ -38,21 +42,13 @@ def product_list(request: HttpRequest) -> HttpResponse:
 
 
 def _cursor(product: Product) -> str:
-    published_at = product.published_at or timezone.now()
-    return f"{int(published_at.timestamp()) * MICROSECOND + published_at.microsecond}-{product.pk}"
+    return f"{((product.published_at or EPOCH) - EPOCH) // MICROSECOND}-{product.pk}"
 
 
-def _after(products: ProductQuerySet, cursor: str) -> ProductQuerySet:
-    """The products behind the one that `cursor` names; all of them where it names none."""
-    microseconds, _, pk = cursor.partition("-")
-    if not (microseconds.isdecimal() and pk.isdecimal() and len(microseconds) < 18 and len(pk) < 18):
-        return products
-    seconds, rest = divmod(int(microseconds), MICROSECOND)
-    try:
-        published_at = datetime.fromtimestamp(seconds, timezone.get_default_timezone()).replace(microsecond=rest)
-    except (ValueError, OverflowError, OSError):
-        return products
-    return products.filter(Q(published_at__lt=published_at) | Q(published_at=published_at, pk__lt=int(pk)))
+def _position(cursor: str) -> tuple[datetime, int] | None:
+    """The time and id that a cursor names, or None where it is not one of ours."""
+    match = CURSOR.fullmatch(cursor)
+    return (EPOCH + int(match[1]) * MICROSECOND, int(match[2])) if match else None
 
 
 @require_safe
