@@ -42,7 +42,7 @@ def test_link_page_shows_files_and_its_button_leads_to_the_bytes(client: Client,
     page = client.get(f"/links/{token}/")
     assert page.status_code == 200
     assert order.lines.get().name in page.content.decode()
-    assert page["Referrer-Policy"] == "no-referrer"
+    assert page["Referrer-Policy"] == "same-origin"
     assert "no-store" in page["Cache-Control"]
     sent_on = client.post(f"/links/{token}/files/{file_id(order)}/")
     assert sent_on.status_code == 303
