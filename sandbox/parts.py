@@ -61,10 +61,11 @@ def database_steps(settings: Mapping[str, str], *, demo: bool, prepared: Path | 
 
 
 def migrations_fingerprint() -> str:
-    """Changes when a migration, the demo's code or a pinned package does."""
+    """Changes when a migration, the demo or a pinned package does."""
     digest = hashlib.sha256()
     sources = [PROJECT / "requirements.lock", *PROJECT.glob("*/migrations/*.py")]
     demo = [*PROJECT.glob("*/management/commands/load_demo.py"), *PROJECT.glob("*/demo*.py")]
+    demo += [path for path in PROJECT.glob("*/demo/*") if path.is_file()]
     for path in sorted(sources + demo):
         digest.update(path.relative_to(PROJECT).as_posix().encode() + b"\0")
         digest.update(path.read_bytes())
@@ -87,14 +88,22 @@ def manage(command: str, *options: str, env: Mapping[str, str], after: Callable[
 def shop(settings: Mapping[str, str], ports: Ports, var: Path) -> list[Process]:
     """The worker with its beat, the sweep and the web server."""
     python = [sys.executable, "-m"]
-    worker = ["celery", "-A", "storefront", "worker", "-B", "-s", str(var / "beat"), "--loglevel=INFO"]
+    worker = ["celery", "--quiet", "-A", "storefront", "worker", "-B", "-s", str(var / "beat"), "--loglevel=INFO"]
     worker += ["--queues=celery,mail", "--concurrency=2", "--without-gossip", "--without-mingle"]
     web = ["gunicorn", "storefront.wsgi", f"--bind={HOST}:{ports.shop}", "--worker-class=gthread"]
     web += ["--threads=8", "--graceful-timeout=5", "--no-control-socket"]
     return [
         # SIGTERM finishes what it is doing. Not REMAP_SIGTERM=SIGQUIT as in production: with that even an idle
         # worker stays for the whole soft shutdown time, and Ctrl-C would take ten seconds.
-        Process(name="worker", argv=[*python, *worker], env=settings, cwd=PROJECT, restart=True, grace=10),
+        Process(
+            name="worker",
+            argv=[*python, *worker],
+            # As root Celery warns at length of untrusted pickles, which this broker does not have.
+            env={**settings, "PYTHONWARNINGS": "ignore:::celery.platforms"},
+            cwd=PROJECT,
+            restart=True,
+            grace=10,
+        ),
         Process(
             name="sweep",
             argv=[sys.executable, "manage.py", "sweep", "--watch", "5"],

@@ -45,6 +45,13 @@ class Running:
     again_at: float | None = None
 
 
+def finish(process: Process, child: Child, reader: threading.Thread) -> int:
+    """Stop it, and wait until all it said is on the screen and in the log; give its return code."""
+    code = stop(process, child)
+    reader.join(1)
+    return code
+
+
 class Supervisor:
     """Runs processes for one person in front of one screen.
 
@@ -74,12 +81,10 @@ class Supervisor:
             try:
                 wait_until_ready(process, child, give_up=self.quitting.is_set)
             except StartFailed as failure:
-                stop(process, child)
-                reader.join(1)
+                finish(process, child, reader)
                 raise StartFailed(f"{failure}\n{last_lines(self.log(process))}") from None
-            finally:
-                if process.once:
-                    stop(process, child)
+            if process.once:
+                finish(process, child, reader)
 
     def watch(self) -> None:
         """Return when told to quit. Restarts what may be restarted; raises Died when something is down for good."""
@@ -91,8 +96,7 @@ class Supervisor:
         """End all of them in reverse order of their start, each before the next is asked. May be repeated."""
         while self._running:
             one = self._running[-1]
-            stop(one.process, one.child)
-            one.reader.join(1)
+            finish(one.process, one.child, one.reader)
             self._running.pop()
 
     def say(self, text: str) -> None:
@@ -114,9 +118,8 @@ class Supervisor:
                 one.again_at = None
                 one.child, one.reader = self._spawn(one.process)
         elif has_ended(one.child):
-            code = stop(one.process, one.child)  # its own children, too: a second set beside them would be odd
-            one.reader.join(1)
-            self._plan_restart(one, code, now)
+            # Its own children are ended with it: a new one would meet them on its port.
+            self._plan_restart(one, finish(one.process, one.child, one.reader), now)
 
     def _plan_restart(self, one: Running, code: int, now: float) -> None:
         what = f"{one.process.name} {describe_exit(code)}"

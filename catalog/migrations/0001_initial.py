@@ -10,111 +10,227 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Category',
+            name="Category",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=60)),
-                ('slug', models.SlugField(max_length=60, unique=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=60)),
+                ("slug", models.SlugField(max_length=60, unique=True)),
             ],
             options={
-                'verbose_name_plural': 'categories',
-                'ordering': ('name',),
-                'constraints': [models.UniqueConstraint(django.db.models.functions.text.Lower('name'), name='category_name_unique')],
+                "verbose_name_plural": "categories",
+                "ordering": ("name",),
+                "constraints": [
+                    models.UniqueConstraint(django.db.models.functions.text.Lower("name"), name="category_name_unique")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Product',
+            name="Product",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=120, validators=[django.core.validators.MinLengthValidator(3)])),
-                ('slug', models.SlugField(help_text="The product's address: /products/<slug>/.", max_length=140)),
-                ('summary', models.CharField(blank=True, help_text='One line for lists and search results.', max_length=200)),
-                ('description', models.TextField(blank=True, help_text='Markdown.', max_length=20000)),
-                ('status', models.CharField(choices=[('draft', 'Draft'), ('published', 'Published'), ('archived', 'Archived')], default='draft', max_length=10)),
-                ('price', models.IntegerField(help_text='Minor units; 0 is free.')),
-                ('currency', models.CharField(choices=catalog.money.choices, default='usd', max_length=3)),
-                ('cover', models.CharField(blank=True, editable=False, max_length=64)),
-                ('cover_height', models.PositiveSmallIntegerField(default=0, editable=False)),
-                ('cover_failed', models.BooleanField(default=False, editable=False)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('updated_at', models.DateTimeField(auto_now=True)),
-                ('published_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('categories', models.ManyToManyField(blank=True, related_name='products', to='catalog.category')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=120, validators=[django.core.validators.MinLengthValidator(3)])),
+                ("slug", models.SlugField(help_text="The product's address: /products/<slug>/.", max_length=140)),
+                (
+                    "summary",
+                    models.CharField(blank=True, help_text="One line for lists and search results.", max_length=200),
+                ),
+                ("description", models.TextField(blank=True, help_text="Markdown.", max_length=20000)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[("draft", "Draft"), ("published", "Published"), ("archived", "Archived")],
+                        default="draft",
+                        max_length=10,
+                    ),
+                ),
+                ("price", models.IntegerField(help_text="Minor units; 0 is free.")),
+                ("currency", models.CharField(choices=catalog.money.choices, default="usd", max_length=3)),
+                ("cover", models.CharField(blank=True, editable=False, max_length=64)),
+                ("cover_height", models.PositiveSmallIntegerField(default=0, editable=False)),
+                ("cover_failed", models.BooleanField(default=False, editable=False)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+                ("published_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("categories", models.ManyToManyField(blank=True, related_name="products", to="catalog.category")),
             ],
         ),
         migrations.CreateModel(
-            name='Edition',
+            name="Edition",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveSmallIntegerField()),
-                ('notes', models.TextField(blank=True, help_text='What changed, for those who own an earlier edition.')),
-                ('published_at', models.DateTimeField(blank=True, default=django.utils.timezone.now, null=True)),
-                ('product', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='editions', to='catalog.product')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("number", models.PositiveSmallIntegerField()),
+                (
+                    "notes",
+                    models.TextField(blank=True, help_text="What changed, for those who own an earlier edition."),
+                ),
+                ("published_at", models.DateTimeField(blank=True, default=django.utils.timezone.now, null=True)),
+                (
+                    "product",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="editions", to="catalog.product"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-number',),
+                "ordering": ("-number",),
             },
         ),
         migrations.CreateModel(
-            name='File',
+            name="File",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('position', models.PositiveSmallIntegerField(default=1)),
-                ('key', models.CharField(editable=False, max_length=80, unique=True)),
-                ('name', models.CharField(help_text="The name the buyer's download gets.", max_length=160)),
-                ('media_type', models.CharField(editable=False, max_length=100)),
-                ('size', models.BigIntegerField(editable=False, help_text='Bytes.')),
-                ('sha256', models.CharField(editable=False, max_length=64)),
-                ('pages', models.PositiveIntegerField(editable=False, null=True)),
-                ('edition', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='files', to='catalog.edition')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("position", models.PositiveSmallIntegerField(default=1)),
+                ("key", models.CharField(editable=False, max_length=80, unique=True)),
+                ("name", models.CharField(help_text="The name the buyer's download gets.", max_length=160)),
+                ("media_type", models.CharField(editable=False, max_length=100)),
+                ("size", models.BigIntegerField(editable=False, help_text="Bytes.")),
+                ("sha256", models.CharField(editable=False, max_length=64)),
+                ("pages", models.PositiveIntegerField(editable=False, null=True)),
+                (
+                    "edition",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="files", to="catalog.edition"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('position', 'pk'),
-                'constraints': [models.CheckConstraint(condition=models.Q(('size__gt', 0)), name='file_size_positive'), models.CheckConstraint(condition=django.db.models.lookups.Exact(django.db.models.functions.text.Length('sha256'), 64), name='file_sha256_whole')],
+                "ordering": ("position", "pk"),
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("size__gt", 0)), name="file_size_positive"),
+                    models.CheckConstraint(
+                        condition=django.db.models.lookups.Exact(django.db.models.functions.text.Length("sha256"), 64),
+                        name="file_sha256_whole",
+                    ),
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='product',
-            index=models.Index(models.F('published_at'), models.F('id'), condition=models.Q(('status', 'published')), name='product_newest'),
+            model_name="product",
+            index=models.Index(
+                models.F("published_at"),
+                models.F("id"),
+                condition=models.Q(("status", "published")),
+                name="product_newest",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('name'), name='product_name_unique', violation_error_message='A product with this name exists already.'),
+            model_name="product",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("name"),
+                name="product_name_unique",
+                violation_error_message="A product with this name exists already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.UniqueConstraint(django.db.models.functions.text.Lower('slug'), name='product_slug_unique', violation_error_message='A product with this slug exists already.'),
+            model_name="product",
+            constraint=models.UniqueConstraint(
+                django.db.models.functions.text.Lower("slug"),
+                name="product_slug_unique",
+                violation_error_message="A product with this slug exists already.",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=models.Q(('price__gte', 0)), name='product_price_not_negative'),
+            model_name="product",
+            constraint=models.CheckConstraint(condition=models.Q(("price__gte", 0)), name="product_price_not_negative"),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=models.Q(('price', 0), models.Q(('price__gte', 1), ('price__lte', 99999999), models.Q(('currency__in', ['aed', 'aud', 'bgn', 'brl', 'cad', 'chf', 'czk', 'dkk', 'eur', 'gbp', 'hkd', 'huf', 'inr', 'jpy', 'mxn', 'myr', 'nok', 'nzd', 'pln', 'ron', 'sek', 'sgd', 'thb', 'usd']), _negated=True)), models.Q(('currency', 'aed'), ('price__gte', 200), ('price__lte', 99999999)), models.Q(('currency', 'aud'), ('price__gte', 50), ('price__lte', 99999999)), models.Q(('currency', 'bgn'), ('price__gte', 100), ('price__lte', 99999999)), models.Q(('currency', 'brl'), ('price__gte', 50), ('price__lte', 99999999)), models.Q(('currency', 'cad'), ('price__gte', 50), ('price__lte', 99999999)), models.Q(('currency', 'chf'), ('price__gte', 50), ('price__lte', 99999999)), models.Q(('currency', 'czk'), ('price__gte', 1500), ('price__lte', 99999999)), models.Q(('currency', 'dkk'), ('price__gte', 250), ('price__lte', 99999999)), models.Q(('currency', 'eur'), ('price__gte', 50), ('price__lte', 99999999)), models.Q(('currency', 'gbp'), ('price__gte', 30), ('price__lte', 99999999)), models.Q(('currency', 'hkd'), ('price__gte', 400), ('price__lte', 99999999)), models.Q(('currency', 'huf'), ('price__gte', 17500), ('price__lte', 99999999)), models.Q(('currency', 'inr'), ('price__gte', 50), ('price__lte', 99999999)), models.Q(('currency', 'jpy'), ('price__gte', 50), ('price__lte', 99999999)), models.Q(('currency', 'mxn'), ('price__gte', 1000), ('price__lte', 99999999)), models.Q(('currency', 'myr'), ('price__gte', 200), ('price__lte', 99999999)), models.Q(('currency', 'nok'), ('price__gte', 300), ('price__lte', 99999999)), models.Q(('currency', 'nzd'), ('price__gte', 50), ('price__lte', 99999999)), models.Q(('currency', 'pln'), ('price__gte', 200), ('price__lte', 99999999)), models.Q(('currency', 'ron'), ('price__gte', 200), ('price__lte', 99999999)), models.Q(('currency', 'sek'), ('price__gte', 300), ('price__lte', 99999999)), models.Q(('currency', 'sgd'), ('price__gte', 50), ('price__lte', 99999999)), models.Q(('currency', 'thb'), ('price__gte', 1000), ('price__lte', 99999999)), models.Q(('currency', 'usd'), ('price__gte', 50), ('price__lte', 99999999)), _connector='OR'), name='product_price_chargeable'),
+            model_name="product",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("price", 0),
+                    models.Q(
+                        ("price__gte", 1),
+                        ("price__lte", 99999999),
+                        models.Q(
+                            (
+                                "currency__in",
+                                [
+                                    "aed",
+                                    "aud",
+                                    "bgn",
+                                    "brl",
+                                    "cad",
+                                    "chf",
+                                    "czk",
+                                    "dkk",
+                                    "eur",
+                                    "gbp",
+                                    "hkd",
+                                    "huf",
+                                    "inr",
+                                    "jpy",
+                                    "mxn",
+                                    "myr",
+                                    "nok",
+                                    "nzd",
+                                    "pln",
+                                    "ron",
+                                    "sek",
+                                    "sgd",
+                                    "thb",
+                                    "usd",
+                                ],
+                            ),
+                            _negated=True,
+                        ),
+                    ),
+                    models.Q(("currency", "aed"), ("price__gte", 200), ("price__lte", 99999999)),
+                    models.Q(("currency", "aud"), ("price__gte", 50), ("price__lte", 99999999)),
+                    models.Q(("currency", "bgn"), ("price__gte", 100), ("price__lte", 99999999)),
+                    models.Q(("currency", "brl"), ("price__gte", 50), ("price__lte", 99999999)),
+                    models.Q(("currency", "cad"), ("price__gte", 50), ("price__lte", 99999999)),
+                    models.Q(("currency", "chf"), ("price__gte", 50), ("price__lte", 99999999)),
+                    models.Q(("currency", "czk"), ("price__gte", 1500), ("price__lte", 99999999)),
+                    models.Q(("currency", "dkk"), ("price__gte", 250), ("price__lte", 99999999)),
+                    models.Q(("currency", "eur"), ("price__gte", 50), ("price__lte", 99999999)),
+                    models.Q(("currency", "gbp"), ("price__gte", 30), ("price__lte", 99999999)),
+                    models.Q(("currency", "hkd"), ("price__gte", 400), ("price__lte", 99999999)),
+                    models.Q(("currency", "huf"), ("price__gte", 17500), ("price__lte", 99999999)),
+                    models.Q(("currency", "inr"), ("price__gte", 50), ("price__lte", 99999999)),
+                    models.Q(("currency", "jpy"), ("price__gte", 50), ("price__lte", 99999999)),
+                    models.Q(("currency", "mxn"), ("price__gte", 1000), ("price__lte", 99999999)),
+                    models.Q(("currency", "myr"), ("price__gte", 200), ("price__lte", 99999999)),
+                    models.Q(("currency", "nok"), ("price__gte", 300), ("price__lte", 99999999)),
+                    models.Q(("currency", "nzd"), ("price__gte", 50), ("price__lte", 99999999)),
+                    models.Q(("currency", "pln"), ("price__gte", 200), ("price__lte", 99999999)),
+                    models.Q(("currency", "ron"), ("price__gte", 200), ("price__lte", 99999999)),
+                    models.Q(("currency", "sek"), ("price__gte", 300), ("price__lte", 99999999)),
+                    models.Q(("currency", "sgd"), ("price__gte", 50), ("price__lte", 99999999)),
+                    models.Q(("currency", "thb"), ("price__gte", 1000), ("price__lte", 99999999)),
+                    models.Q(("currency", "usd"), ("price__gte", 50), ("price__lte", 99999999)),
+                    _connector="OR",
+                ),
+                name="product_price_chargeable",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=models.Q(('status', 'draft'), ('published_at__isnull', False), _connector='OR'), name='product_published_at_known'),
+            model_name="product",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status", "draft"), ("published_at__isnull", False), _connector="OR"),
+                name="product_published_at_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=django.db.models.lookups.GreaterThanOrEqual(django.db.models.functions.text.Length('name'), 3), name='product_name_length'),
+            model_name="product",
+            constraint=models.CheckConstraint(
+                condition=django.db.models.lookups.GreaterThanOrEqual(
+                    django.db.models.functions.text.Length("name"), 3
+                ),
+                name="product_name_length",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='edition',
-            constraint=models.UniqueConstraint(models.F('product'), models.F('number'), name='edition_number_unique'),
+            model_name="edition",
+            constraint=models.UniqueConstraint(models.F("product"), models.F("number"), name="edition_number_unique"),
         ),
         migrations.AddConstraint(
-            model_name='edition',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='edition_number_from_one'),
+            model_name="edition",
+            constraint=models.CheckConstraint(condition=models.Q(("number__gte", 1)), name="edition_number_from_one"),
         ),
     ]

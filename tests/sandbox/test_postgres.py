@@ -156,7 +156,7 @@ def test_a_half_made_cluster_is_made_anew(tmp_path: Path) -> None:
         assert not (server.folder / "data-partial").exists()
 
 
-@pytest.mark.parametrize("number", [str(os.getpid()), "1"])
+@pytest.mark.parametrize("number", [str(os.getpid()), "1"], ids=["ours", "init"])
 def test_pid_file_of_another_program_is_removed(tmp_path: Path, number: str) -> None:
     (tmp_path / "postmaster.pid").write_text(f"{number}\n/somewhere\n")
 
