@@ -51,7 +51,6 @@ check: $(FOR_DEV) ## Lint, types, migrations, Django's checks for production, te
 	$(BIN)/python -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/djlint --lint --quiet templates
-	$(BIN)/djlint --lint --quiet --profile jinja --ignore J018 sandbox
 
 format: $(FOR_DEV) ## Format the code and repair what the linter can
 	$(BIN)/ruff check --fix --quiet . || true

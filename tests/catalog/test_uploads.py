@@ -142,9 +142,7 @@ def handler_for(user: User | None) -> uploads.StaffUploadHandler:
     request = RequestFactory().post("/")
     if user is not None:
         request.user = user
-    handler = uploads.StaffUploadHandler(request)
-    handler.handle_raw_input(None, {}, 0, b"")
-    return handler
+    return uploads.StaffUploadHandler(request)
 
 
 @pytest.mark.parametrize("user", [None, User(), User(is_staff=False)])
