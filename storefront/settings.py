@@ -115,7 +115,13 @@ DATABASES["default"].setdefault("OPTIONS", {}).update(
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Counters of sign-in attempts live here, so they survive a broker that was flushed.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache",
+        "OPTIONS": {"MAX_ENTRIES": 100_000},  # past it entries are thrown away, those of locked accounts among them
+    }
+}
 
 
 # Files: in a folder (file:///srv/shop) or a bucket (s3://key:secret@endpoint/bucket?region=eu-central-1)
@@ -163,7 +169,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
 # The admin's uploads go to a temporary file, never into memory: a child process with limits looks into them there.
-FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]
+FILE_UPLOAD_HANDLERS = ["catalog.uploads.StaffUploadHandler"]
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
 # nginx serves the bytes after we decided, when this names its internal location (such as /protected/).
 X_ACCEL_REDIRECT = env.str("X_ACCEL_REDIRECT", default="")

@@ -16,7 +16,7 @@ BEGIN
         RAISE EXCEPTION 'file "%" belongs to an edition that was sold', OLD.name
             USING ERRCODE = 'check_violation', CONSTRAINT = 'sold_file_is_kept';
     END IF;
-    RETURN OLD;
+    RETURN COALESCE(NEW, OLD);
 END $$;
 CREATE TRIGGER sold_file_is_kept BEFORE DELETE ON catalog_file
     FOR EACH ROW EXECUTE FUNCTION orders_sold_file_is_kept();

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from django.core import mail
@@ -11,14 +11,25 @@ from django.core.mail import EmailMessage
 from accounts import mails
 
 
+def wait_for_mails() -> None:
+    for thread in threading.enumerate():
+        if thread.name == mails.THREAD:
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def no_late_mails() -> Iterator[None]:
+    """No mail of this test arrives in the next one."""
+    yield
+    wait_for_mails()
+
+
 @pytest.fixture
 def mailed(db: None, clean_rate_limits: None) -> Callable[[], list[EmailMessage]]:
     """Every mail so far, once those that are under way have arrived."""
 
     def all_mails() -> list[EmailMessage]:
-        for thread in threading.enumerate():
-            if thread.name == mails.THREAD:
-                thread.join()
+        wait_for_mails()
         return list(mail.outbox)
 
     return all_mails

@@ -142,7 +142,6 @@ def test_last_edition_of_a_published_product_stays_published() -> None:
         commit()
 
 
-@pytest.mark.xfail(strict=True, reason="sold_file_is_not_moved returns OLD: unsold files keep theirs, too")
 def test_last_file_of_a_published_product_is_not_moved_to_another() -> None:
     product, other = ProductFactory(), ProductFactory()
     with refused("product_published_has_file"):
