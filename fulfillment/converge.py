@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from datetime import datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -54,7 +53,7 @@ def converge(facts: Facts, *, seen: int, door: str) -> Outcome:
         order.timeline.create(kind=change.kind, door=door, detail=change.detail)
     if not payments.mismatch(order, lines, facts):
         deliver(order, lines, door=door)
-    return Outcome(order=order, due=_due(order, now))
+    return Outcome(order=order, due=_due(order))
 
 
 def _locked_order(facts: Facts) -> Order | None:
@@ -116,16 +115,16 @@ def deliver(order: Order, lines: list[OrderLine], *, door: str) -> None:
         )
 
 
-def access_of(order: Order, line: OrderLine) -> tuple[Entitlement.State, str]:
+def access_of(order: Order, line: OrderLine) -> tuple[Entitlement.State, Entitlement.Reason]:
     """The state of a paid line's entitlement and the reason, from nothing but the facts on the order."""
-    states = Entitlement.State
+    states, reasons = Entitlement.State, Entitlement.Reason
     if order.is_refunded or line.refunded >= line.amount > 0:
-        return states.REVOKED, "refunded"
+        return states.REVOKED, reasons.REFUNDED
     if order.dispute == Order.Dispute.OPEN:
-        return states.SUSPENDED, "the payment is disputed"
+        return states.SUSPENDED, reasons.DISPUTED
     if order.dispute == Order.Dispute.LOST:
-        return states.SUSPENDED, "the dispute was lost"
-    return states.ACTIVE, ""
+        return states.SUSPENDED, reasons.DISPUTE_LOST
+    return states.ACTIVE, reasons.NONE
 
 
 def _grant(order: Order, line: OrderLine, *, door: str) -> None:
@@ -140,9 +139,10 @@ def _grant(order: Order, line: OrderLine, *, door: str) -> None:
     entitlement.save()
     if not changed:
         return
-    detail = f"{line.name}: {state.label}" + (f", {reason}" if reason else "")
+    detail = f"{line.name}: {state.label}" + (f", {reason.label}" if reason else "")
     order.timeline.create(kind=TimelineEntry.Kind.ACCESS, door=door, detail=detail[:300])
 
 
-def _due(order: Order, now: datetime) -> tuple[int, ...]:
+def _due(order: Order) -> tuple[int, ...]:
+    now = timezone.now()  # not the run's beginning: a mail that this run wrote is younger than that
     return tuple(Delivery.objects.due(now).filter(order=order).values_list("pk", flat=True))

@@ -72,12 +72,20 @@ class Entitlement(models.Model):
         SUSPENDED = "suspended"
         REVOKED = "revoked"
 
+    class Reason(models.TextChoices):
+        """Why the access is not active."""
+
+        NONE = "", "none"
+        REFUNDED = "refunded"
+        DISPUTED = "disputed"
+        DISPUTE_LOST = "dispute_lost", "dispute lost"
+
     order_line = models.OneToOneField(OrderLine, models.PROTECT, related_name="entitlement")
     product = models.ForeignKey(Product, models.PROTECT, related_name="entitlements")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
     email = models.CharField(max_length=254, blank=True)
     state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
-    reason = models.CharField(max_length=100, blank=True)
+    reason = models.CharField(max_length=20, choices=Reason, default=Reason.NONE, blank=True)
     valid_until = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now)
 

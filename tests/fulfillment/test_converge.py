@@ -89,6 +89,12 @@ def test_paid_order_gives_one_entitlement_one_delivery_one_timeline() -> None:
     ]
 
 
+def test_the_run_that_writes_the_mail_names_it_as_due() -> None:
+    order = OrderFactory()
+    outcome = converge(facts_of(order), seen=order.facts_version, door="test")
+    assert outcome.due == (Delivery.objects.get().pk,)
+
+
 def test_same_facts_again_change_nothing_but_the_version() -> None:
     order = absorb(OrderFactory())
     before, version = rows(), order.facts_version
@@ -130,9 +136,9 @@ def test_expired_session_closes_the_order_and_is_not_asked_about_again() -> None
         ({"refunds": (refund(1250, "pending"),)}, ("revoked", "refunded")),
         ({"refunds": (refund(1250, "failed"),)}, ("active", "")),
         ({"refunds": (refund(500),)}, ("active", "")),
-        ({"disputes": (Dispute(id="dp_1", status="needs_response"),)}, ("suspended", "the payment is disputed")),
-        ({"disputes": (Dispute(id="dp_1", status="under_review"),)}, ("suspended", "the payment is disputed")),
-        ({"disputes": (Dispute(id="dp_1", status="lost"),)}, ("suspended", "the dispute was lost")),
+        ({"disputes": (Dispute(id="dp_1", status="needs_response"),)}, ("suspended", "disputed")),
+        ({"disputes": (Dispute(id="dp_1", status="under_review"),)}, ("suspended", "disputed")),
+        ({"disputes": (Dispute(id="dp_1", status="lost"),)}, ("suspended", "dispute_lost")),
         ({"disputes": (Dispute(id="dp_1", status="won"),)}, ("active", "")),
         ({"disputes": (Dispute(id="dp_1", status="warning_needs_response"),)}, ("active", "")),
         (
@@ -286,7 +292,7 @@ def test_refund_and_dispute_in_the_sandbox_are_read_back(world: World, client: C
     assert access(order) == ("active", "")
     dispute = world.control("dispute", {"session": session_id})
     fulfill(session_id, door="test")
-    assert access(order) == ("suspended", "the payment is disputed")
+    assert access(order) == ("suspended", "disputed")
     world.control(f"dispute/{dispute['id']}/close", {"status": "won"})
     fulfill(session_id, door="test")
     assert access(order) == ("active", "")

@@ -129,7 +129,7 @@ def test_if_range_resumes_the_same_bytes_only(client: Client, owner: User, file:
     "end",
     [
         lambda: Entitlement.objects.update(state="revoked", reason="refunded"),
-        lambda: Entitlement.objects.update(state="suspended", reason="the payment is disputed"),
+        lambda: Entitlement.objects.update(state="suspended", reason="disputed"),
         lambda: Entitlement.objects.update(valid_until=timezone.now()),
     ],
     ids=["refunded", "disputed", "lapsed"],
