@@ -23,6 +23,7 @@ def world(settings: Mapping[str, str], ports: Ports, var: Path) -> Process:
         "--webhook-url": f"http://{HOST}:{ports.shop}/webhooks/stripe/",
         "--webhook-secret": settings.get("STRIPE_WEBHOOK_SECRETS", "whsec_unused").split(",")[0].strip(),
         "--secret-key": settings.get("STRIPE_SECRET_KEY", "sk_test_unused"),
+        "--shop-name": settings.get("SITE_NAME", "Paper Lantern"),
     }
     return Process(
         name="sandbox",
