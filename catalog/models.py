@@ -53,7 +53,7 @@ class Product(models.Model):
         ARCHIVED = "archived"
 
     name = models.CharField(max_length=120, validators=[MinLengthValidator(3)])
-    slug = models.SlugField(max_length=140, help_text="The product's address: /products/<slug>/.")
+    slug = models.SlugField(max_length=140, help_text="The last part of the product's address.")
     summary = models.CharField(max_length=200, blank=True, help_text="One line for lists and search results.")
     description = models.TextField(blank=True, max_length=20_000, help_text="Markdown.")
     status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT)

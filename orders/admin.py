@@ -5,6 +5,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from catalog import money
 from orders.models import Order, OrderLine, TimelineEntry
 
 
@@ -23,8 +24,16 @@ class ReadOnly:
 
 class OrderLineInline(ReadOnly, admin.TabularInline):
     model = OrderLine
-    fields = ("product", "edition", "name", "amount_display", "refunded")
+    fields = ("product", "edition", "name", "amount", "refunded_amount")
     readonly_fields = fields
+
+    @admin.display(description=_("amount"))
+    def amount(self, line: OrderLine) -> str:
+        return line.amount_display
+
+    @admin.display(description=_("refunded"))
+    def refunded_amount(self, line: OrderLine) -> str:
+        return money.display(line.refunded, line.order.currency)
 
 
 class TimelineInline(ReadOnly, admin.TabularInline):
@@ -47,10 +56,22 @@ class AttentionFilter(admin.SimpleListFilter):
 
 @admin.register(Order)
 class OrderAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ("reference", "email", "state", "total_display", "source", "attention", "created_at")
+    list_display = ("reference", "email", "state", "amount", "source", "attention", "created_at")
     list_filter = (AttentionFilter, "state", "source", "dispute", "livemode")
     search_fields = ("=reference", "email", "=stripe_session_id", "=stripe_payment_intent_id")
     date_hierarchy = "created_at"
     inlines = (OrderLineInline, TimelineInline)
-    exclude = ("facts_digest", "checkout_key", "checkout_url")
+    fields = (
+        "reference", "email", "user", "state", "amount", "refunded_amount", "dispute", "source", "attention",
+        "created_at", "paid_at", "next_check_at", "livemode", "stripe_session_id", "stripe_payment_intent_id",
+        "stripe_customer_id", "facts_version",
+    )  # fmt: skip
     show_full_result_count = False
+
+    @admin.display(description=_("total"), ordering="total")
+    def amount(self, order: Order) -> str:
+        return order.total_display
+
+    @admin.display(description=_("refunded"))
+    def refunded_amount(self, order: Order) -> str:
+        return order.refunded_display

@@ -81,7 +81,7 @@ def settings_for(environment: Mapping[str, str], ports: Ports, var: Path) -> dic
         "DEBUG": "true",
         "ALLOWED_HOSTS": f"{HOST},localhost",
         "SITE_URL": f"http://{HOST}:{ports.shop}",
-        "DEFAULT_FROM_EMAIL": "The Shop <orders@example.com>",
+        "DEFAULT_FROM_EMAIL": f"{environment.get('SITE_NAME') or 'Paper Lantern'} <orders@example.com>",
         "STORAGE_URL": f"file://{var}/files",
     }
     if embedded.mail:
@@ -131,4 +131,4 @@ def banner(environment: Mapping[str, str], ports: Ports, var: Path) -> str:
         else ("Mail", "is really sent", "EMAIL_URL is set"),
         ("Data", str(var), "kept until you delete it"),
     ]
-    return "\n".join(f"  {name:<9}{where:<33}{what}".rstrip() for name, where, what in rows)
+    return "\n".join(f"  {name:<9}{where:<33} {what}".rstrip() for name, where, what in rows)

@@ -17,9 +17,27 @@ env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
 
 
+def optional(name: str, default: str) -> str:
+    """The variable's value; an empty one counts as not set, as in a copied .env.example."""
+    return str(env.str(name, default="")).strip() or default
+
+
+def number(name: str, default: int) -> int:
+    """The variable as a whole number from 0 up; anything else stops the start with its name."""
+    value = optional(name, str(default))
+    if not value.isdecimal():
+        raise ImproperlyConfigured(f"{name} must be a whole number such as {default}, not {value!r}.")
+    return int(value)
+
+
+def words(name: str) -> list[str]:
+    """The variable's comma-separated values, none of them empty or with blanks around it."""
+    return [word for part in optional(name, "").split(",") if (word := part.strip())]
+
+
 def required(name: str, what: str) -> str:
     """The variable's value. A missing or empty one stops the start with its name and what belongs there."""
-    value = str(env.str(name, default="")).strip()
+    value = optional(name, "")
     if not value:
         raise ImproperlyConfigured(f"{name} is not set. Set it in the environment or in .env to {what}.")
     return value
@@ -30,13 +48,13 @@ def required(name: str, what: str) -> str:
 SECRET_KEY = required(
     "SECRET_KEY", "50 or more random characters: python -c 'import secrets; print(secrets.token_urlsafe(64))'"
 )
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = optional("DEBUG", "false").lower() in env.BOOLEAN_TRUE_STRINGS
 SITE_URL = required("SITE_URL", "the address shoppers type, such as https://shop.example.com").rstrip("/")
-SITE_NAME = env.str("SITE_NAME", default="Paper Lantern")
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[urlsplit(SITE_URL).hostname or "localhost"])
+SITE_NAME = optional("SITE_NAME", "Paper Lantern")
+ALLOWED_HOSTS = words("ALLOWED_HOSTS") or [urlsplit(SITE_URL).hostname or "localhost"]
 HTTPS = SITE_URL.startswith("https://")
 # How many proxies of ours stand in front, each adding one address to X-Forwarded-For. 0: nobody's header is believed.
-TRUSTED_PROXY_COUNT = env.int("TRUSTED_PROXY_COUNT", default=0)
+TRUSTED_PROXY_COUNT = number("TRUSTED_PROXY_COUNT", 0)
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -109,7 +127,7 @@ DATABASES: dict[str, Any] = {
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 2,
-        "pool": {"min_size": 1, "max_size": env.int("DATABASE_POOL_SIZE", default=10), "timeout": 2},
+        "pool": {"min_size": 1, "max_size": number("DATABASE_POOL_SIZE", 10), "timeout": 2},
     }
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -126,7 +144,7 @@ CACHES = {
 
 # Files: in a folder (file:///srv/shop) or a bucket (s3://key:secret@endpoint/bucket?region=eu-central-1)
 
-STORAGE_URL = env.str("STORAGE_URL", default=f"file://{BASE_DIR / 'var' / 'files'}")
+STORAGE_URL = optional("STORAGE_URL", f"file://{BASE_DIR / 'var' / 'files'}")
 
 
 def storage_backend(location: str) -> dict[str, Any]:
@@ -170,9 +188,9 @@ STORAGES = {
 }
 # The admin's uploads go to a temporary file, never into memory: a child process with limits looks into them there.
 FILE_UPLOAD_HANDLERS = ["catalog.uploads.StaffUploadHandler"]
-MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", default=2 * 1024**3)
+MAX_UPLOAD_BYTES = number("MAX_UPLOAD_BYTES", 2 * 1024**3)
 # nginx serves the bytes after we decided, when this names its internal location (such as /protected/).
-X_ACCEL_REDIRECT = env.str("X_ACCEL_REDIRECT", default="")
+X_ACCEL_REDIRECT = optional("X_ACCEL_REDIRECT", "")
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
@@ -241,12 +259,12 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # Stripe
 
 STRIPE_SECRET_KEY = required("STRIPE_SECRET_KEY", "the secret or restricted key of your Stripe account (sk_… or rk_…)")
-STRIPE_WEBHOOK_SECRETS = [secret.strip() for secret in env.list("STRIPE_WEBHOOK_SECRETS", default=[]) if secret.strip()]
-STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="https://api.stripe.com").rstrip("/")
+STRIPE_WEBHOOK_SECRETS = words("STRIPE_WEBHOOK_SECRETS")
+STRIPE_API_BASE = optional("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/")
 # Where Stripe's hosted Checkout page lives; another only with a custom Checkout domain.
-STRIPE_CHECKOUT_ORIGIN = env.str(
+STRIPE_CHECKOUT_ORIGIN = optional(
     "STRIPE_CHECKOUT_ORIGIN",
-    default="https://checkout.stripe.com" if STRIPE_API_BASE == "https://api.stripe.com" else STRIPE_API_BASE,
+    "https://checkout.stripe.com" if STRIPE_API_BASE == "https://api.stripe.com" else STRIPE_API_BASE,
 )
 
 # Chromium applies form-action to the redirect after a form too, so Buy must be allowed to end on Stripe's page.
@@ -273,7 +291,7 @@ EMAIL_TIMEOUT = 10  # Django's default waits for ever
 DEFAULT_FROM_EMAIL = required("DEFAULT_FROM_EMAIL", "the sender of every mail, such as 'The Shop <orders@example.com>'")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 MAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"  # of every Message-ID
-ADMINS = [("", address.strip()) for address in env.list("ADMINS", default=[]) if address.strip()]
+ADMINS = [("", address) for address in words("ADMINS")]
 
 
 # Background work: the rows in PostgreSQL are the queue, Celery only makes it quick
@@ -316,16 +334,16 @@ CELERY_BEAT_SCHEDULE = {"sweep": {"task": "fulfillment.tasks.sweep", "schedule":
 # How the shop behaves
 
 PRODUCTS_PER_PAGE = 12
-LINK_HOURS = env.int("LINK_HOURS", default=48)  # how long a link from a mail opens its order's files
-OPEN_ORDER_SECONDS = env.int("OPEN_ORDER_SECONDS", default=60)  # how old an open order is when the sweep asks Stripe
-SWEEP_GRACE_SECONDS = env.int("SWEEP_GRACE_SECONDS", default=2)  # what a worker is given before the sweep steps in
+LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its order's files
+OPEN_ORDER_SECONDS = number("OPEN_ORDER_SECONDS", 60)  # how old an open order is when the sweep asks Stripe
+SWEEP_GRACE_SECONDS = number("SWEEP_GRACE_SECONDS", 2)  # what a worker is given before the sweep steps in
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", default="INFO")},
+    "root": {"handlers": ["console"], "level": optional("LOG_LEVEL", "INFO")},
     "loggers": {
         "django": {
             "handlers": [],

@@ -35,7 +35,7 @@ class Migration(migrations.Migration):
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("name", models.CharField(max_length=120, validators=[django.core.validators.MinLengthValidator(3)])),
-                ("slug", models.SlugField(help_text="The product's address: /products/<slug>/.", max_length=140)),
+                ("slug", models.SlugField(help_text="The last part of the product's address.", max_length=140)),
                 (
                     "summary",
                     models.CharField(blank=True, help_text="One line for lists and search results.", max_length=200),

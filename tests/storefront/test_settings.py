@@ -60,6 +60,30 @@ def test_missing_variable_says_its_name_and_what_to_put_there(tmp_path: Path, na
     assert f"{name} is not set. Set it in the environment or in .env to " in last
 
 
+def test_number_that_is_none_says_its_name(tmp_path: Path) -> None:
+    checked = check_deploy(tmp_path, LINK_HOURS="two days")
+    assert (
+        checked.stderr.strip()
+        .splitlines()[-1]
+        .endswith("LINK_HOURS must be a whole number such as 48, not 'two days'.")
+    )
+
+
+def test_empty_variables_count_as_not_set(tmp_path: Path) -> None:
+    """A copied .env.example has them."""
+    names = (
+        "LINK_HOURS",
+        "STORAGE_URL",
+        "STRIPE_API_BASE",
+        "ALLOWED_HOSTS",
+        "ADMINS",
+        "DEBUG",
+        "LOG_LEVEL",
+        "SITE_NAME",
+    )
+    assert check_deploy(tmp_path, **dict.fromkeys(names, "")).returncode == 0
+
+
 @pytest.mark.parametrize(
     "changes, said",
     [
