@@ -11,6 +11,8 @@ from django.views.decorators.http import require_POST, require_safe
 from catalog.models import File
 from fulfillment import library, links
 from fulfillment.access import Actor, may_read
+from fulfillment.models import Delivery
+from fulfillment.resend import resend
 from orders.models import Order
 from orders.views import visible_orders
 
@@ -51,7 +53,7 @@ def link_fresh(request: HttpRequest, token: str) -> HttpResponse:
     opened = links.read(token)
     if opened is None:
         return _private(render(request, "fulfillment/link_invalid.html", status=404))
-    links.mail_fresh(get_object_or_404(Order, reference=opened.reference))
+    resend(get_object_or_404(Order, reference=opened.reference), Delivery.Kind.LINK)
     return _private(render(request, "fulfillment/link_expired.html", {"token": token, "sent": True}))
 
 
@@ -60,7 +62,7 @@ def link_fresh(request: HttpRequest, token: str) -> HttpResponse:
 def order_link(request: HttpRequest, reference: str) -> HttpResponse:
     """Mail a fresh link, asked for on the order's own page."""
     order = get_object_or_404(visible_orders(request), reference=reference)
-    links.mail_fresh(order)
+    resend(order, Delivery.Kind.LINK)
     return HttpResponseRedirect(f"{order.get_absolute_url()}?sent=1", status=303)
 
 

@@ -24,6 +24,10 @@ Outcome = DeliveryAttempt.Outcome
 State = Delivery.State
 
 
+class ClaimLost(Exception):
+    """Another sender holds the row by now."""
+
+
 def send(delivery_id: int) -> bool:
     """Send one due mail, unless another sender holds it; True when it was accepted now.
 
@@ -39,7 +43,10 @@ def send(delivery_id: int) -> bool:
         return False
     attempt = delivery.attempt_log.create()
     try:
-        result = smtp.send(compose(delivery), before_body=lambda: _mark_body(attempt))
+        result = smtp.send(compose(delivery), before_body=lambda: _mark_body(attempt, claim))
+    except ClaimLost:
+        log.warning("delivery %s went to another sender while this one slept", delivery.pk)
+        return False
     except Exception as error:  # a mail that cannot be composed must not hold up the others
         log.exception("delivery %s of order %s failed", delivery.pk, delivery.order.reference)
         result = smtp.Result(Outcome.TEMPORARY, f"{type(error).__name__}: {error}"[:300])
@@ -66,8 +73,11 @@ def _take_over(delivery: Delivery, previous: DeliveryAttempt, claim: uuid.UUID) 
     return False
 
 
-def _mark_body(attempt: DeliveryAttempt) -> None:
-    DeliveryAttempt.objects.filter(pk=attempt.pk).update(phase=DeliveryAttempt.Phase.BODY)
+def _mark_body(attempt: DeliveryAttempt, claim: uuid.UUID) -> None:
+    """The last moment to stop: a sender that was paused past its lease must not send what another has taken over."""
+    held = DeliveryAttempt.objects.filter(pk=attempt.pk, delivery__claim=claim)
+    if not held.update(phase=DeliveryAttempt.Phase.BODY):
+        raise ClaimLost
 
 
 def _close(attempt: DeliveryAttempt, result: smtp.Result) -> None:

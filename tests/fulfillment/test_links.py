@@ -11,6 +11,7 @@ from django.test import Client
 
 from fulfillment import links, outbox
 from fulfillment.models import Delivery, Download, Entitlement
+from fulfillment.resend import AT_MOST_EVERY, resend
 from orders.models import Order
 from tests.factories import PDF, FileFactory, OrderFactory, ProductFactory
 from tests.steps import GUEST, body_of
@@ -97,7 +98,7 @@ def test_fresh_links_are_limited_to_one_a_minute(client: Client, order: Order) -
     for _ in range(10):
         assert client.post(f"/links/{links.token(order)}/fresh/").status_code == 200
     assert Delivery.objects.count() == 1
-    Delivery.objects.update(created_at=order.created_at - links.FRESH_LINK_EVERY)
+    Delivery.objects.update(created_at=order.created_at - AT_MOST_EVERY)
     client.post(f"/links/{links.token(order)}/fresh/")
     assert list(Delivery.objects.order_by("seq").values_list("seq", flat=True)) == [1, 2]
 
@@ -142,7 +143,7 @@ def test_link_stops_the_moment_access_ends(client: Client, order: Order, state: 
 
 def test_secrets_of_a_link_are_not_stored(client: Client, order: Order) -> None:
     """S26: a dump of the database opens nothing."""
-    links.mail_fresh(order)
+    resend(order, Delivery.Kind.LINK)
     outbox.send(Delivery.objects.get().pk)
     token = links.token(order)
     signature = token.rpartition(".")[2]

@@ -1,6 +1,7 @@
 """Mail over real SMTP: sent once, tried again when that is safe, never repeated after a confirmation."""
 
 import email
+import smtplib
 import uuid
 from collections.abc import Iterator
 from datetime import timedelta
@@ -193,6 +194,21 @@ def test_sender_that_overslept_does_not_move_the_row(smtp: World, delivery: Deli
     outbox._record(delivery, attempt, uuid.uuid4(), Result(DeliveryAttempt.Outcome.TEMPORARY, "late"))
     delivery.refresh_from_db()
     assert (delivery.state, delivery.claim) == ("sending", other)
+
+
+def test_sender_that_was_paused_past_its_lease_sends_nothing(
+    smtp: World, settings: Settings, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F15: another sender has taken the row over before this one reached the text."""
+    say_hello = smtplib.SMTP.ehlo
+
+    def slow_hello(client: smtplib.SMTP, name: str = "") -> tuple[int, bytes]:
+        Delivery.objects.update(claim=uuid.uuid4())
+        return say_hello(client, name)
+
+    monkeypatch.setattr(smtplib.SMTP, "ehlo", slow_hello)
+    assert outbox.send(delivery.pk) is False
+    assert smtp.mails(to=GUEST) == []
 
 
 @pytest.mark.parametrize("name", ["Line\r\nBcc: evil@example.com", "Sep\u2028arator", "Nul\x01"])
