@@ -53,7 +53,7 @@ def from_first_page(product_id: int) -> bool:
         if file is None:
             raise Refused("no PDF to draw a cover from")
         cover = _draw(file)
-    except Refused as error:
+    except (Refused, OSError) as error:  # the bytes may be gone
         log.warning("no cover for %s: %s", product, error)
         Product.objects.filter(pk=product.pk).update(cover_failed=True)
         return False

@@ -38,6 +38,9 @@ def buy(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect("library")
     if product.is_free:
         return _take_free(product, user)
+    on_its_way = visible_orders(request).filter(state=Order.State.PROCESSING, lines__product=product).first()
+    if on_its_way:  # a bank debit takes days: nobody should pay twice for want of patience
+        return redirect(on_its_way)
     try:
         order, url = checkout.begin(product, user=user, browser=browser.key(request))
     except (stripe_api.StripeUnavailable, stripe_api.StripeRefused):

@@ -39,16 +39,19 @@ def converge(facts: Facts, *, seen: int, door: str) -> Outcome:
     """
     order = _locked_order(facts)
     if order is None:
-        return Outcome(reason="a Checkout Session that another application made")
+        return Outcome(reason="a Checkout Session that was abandoned, or that another application made")
     if order.facts_version != seen and order.facts_digest != facts.digest:
         return Outcome(order=order, stale=True)
     now = timezone.now()
     lines = _locked_lines(order, facts)
+    before = order.attention
     changes = payments.absorb(order, lines, facts, now=now)
     order.facts_version += 1
     order.facts_digest = facts.digest
     order.save()
     OrderLine.objects.bulk_update(lines, ["refunded"])
+    if order.attention and order.attention != before:
+        log.error("order %s needs a person: %s", order.reference, order.attention)
     for change in changes:
         order.timeline.create(kind=change.kind, door=door, detail=change.detail)
     if not payments.mismatch(order, lines, facts):
@@ -60,8 +63,11 @@ def _locked_order(facts: Facts) -> Order | None:
     """The order of this session, locked until the transaction ends; made when the session is ours to keep."""
     orders = Order.objects.select_for_update(of=("self",))
     order = orders.filter(stripe_session_id=facts.session_id).first() or _own_order(facts)
-    if order or not (
-        facts.payment_link or facts.metadata.get("storefront_order") or facts.metadata.get("product_slug")
+    abandoned = payments.state_of(facts) == Order.State.EXPIRED
+    if (
+        order
+        or abandoned
+        or not (facts.payment_link or facts.metadata.get("storefront_order") or facts.metadata.get("product_slug"))
     ):
         return order
     # Whoever comes second waits here for the first to commit, then finds its row.
@@ -93,7 +99,7 @@ def _order_from(facts: Facts) -> Order:
 def _locked_lines(order: Order, facts: Facts) -> list[OrderLine]:
     """The order's lines by id. One that came by a Payment Link gets its line from the slug, as soon as it is known."""
     lines = list(order.lines.select_for_update().order_by("pk"))
-    if lines or payments.state_of(facts) in (Order.State.OPEN, Order.State.EXPIRED):
+    if lines or facts.line_count > 1 or payments.state_of(facts) in (Order.State.OPEN, Order.State.EXPIRED):
         return lines
     slug = facts.metadata.get("product_slug", "")
     product = Product.objects.filter(slug__iexact=slug).exclude(slug="").first()
@@ -105,19 +111,20 @@ def _locked_lines(order: Order, facts: Facts) -> list[OrderLine]:
 
 def deliver(order: Order, lines: list[OrderLine], *, door: str) -> None:
     """Give each line the access that the order's facts allow, and write the order's mail once it is paid."""
-    if not order.is_paid:
-        return
     for line in lines:
-        _grant(order, line, door=door)
-    if lines and order.email:
+        if order.is_paid or Entitlement.objects.filter(order_line=line).exists():
+            _grant(order, line, door=door)
+    if order.is_paid and lines and order.email:
         Delivery.objects.get_or_create(
             order=order, kind=Delivery.Kind.ORDER, seq=1, defaults={"recipient": order.email}
         )
 
 
 def access_of(order: Order, line: OrderLine) -> tuple[Entitlement.State, Entitlement.Reason]:
-    """The state of a paid line's entitlement and the reason, from nothing but the facts on the order."""
+    """The state of a line's entitlement and the reason, from nothing but the facts on the order."""
     states, reasons = Entitlement.State, Entitlement.Reason
+    if not order.is_paid:
+        return states.REVOKED, reasons.UNPAID
     if order.is_refunded or line.refunded >= line.amount > 0:
         return states.REVOKED, reasons.REFUNDED
     if order.dispute == Order.Dispute.OPEN:

@@ -1,14 +1,10 @@
 """The one way an order is fulfilled. Every door ends here: webhook, success page, sweep, reconcile, replay."""
 
-import logging
-
 from fulfillment.converge import Outcome, converge
 from orders import stripe_api
 from orders.models import Order
 from orders.stripe_api import Patience
 from storefront.celery import enqueue
-
-log = logging.getLogger(__name__)
 
 TRIES = 5  # each try that meets another door's progress asks Stripe again
 

@@ -20,7 +20,8 @@ from orders.models import Order
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
-# Ten tries over a day, then the event is parked for a person: `replay` takes it up again.
+# Ten tries over sixteen hours, then the event is parked for a person: `replay` takes it up again. While Stripe itself
+# cannot be asked, the last wait repeats for ever.
 BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 28800)]
 
 EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}", re.ASCII)
@@ -49,6 +50,10 @@ class EventMalformed(ValueError):
 
 class EventIgnored(Exception):
     """There is nothing to do for this event, ever; the message says why."""
+
+
+class EventPurged(EventIgnored):
+    """It was handled long ago and its body, which named the payment, is no longer kept."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +97,10 @@ def _object(event: dict[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def store(body: bytes) -> str:
-    """Write a verified event into the inbox and return its id. May be repeated: the first row stays as it is.
+def store(body: bytes) -> str | None:
+    """Write a verified event into the inbox; returns its id, or None when nothing will ever follow from it.
 
+    May be repeated: the first row stays as it is, unless it was ignored for a mode that the shop's key has by now.
     Raises EventMalformed; OperationalError when the database cannot take it.
     """
     parsed = parse(body)
@@ -105,13 +111,19 @@ def store(body: bytes) -> str:
         cursor.execute(
             """INSERT INTO fulfillment_stripeevent (event_id, type, object_id, livemode, account, api_version, body,
                    received_at, state, attempts, next_attempt_at, note)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s) ON CONFLICT (event_id) DO NOTHING""",
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s)
+               ON CONFLICT (event_id) DO UPDATE
+               SET state = EXCLUDED.state, next_attempt_at = EXCLUDED.next_attempt_at, note = ''
+               WHERE fulfillment_stripeevent.state = 'ignored' AND EXCLUDED.state = 'received'
+                   AND fulfillment_stripeevent.handled_at IS NULL""",
             [
                 parsed.event_id, parsed.type, parsed.object_id, parsed.livemode, parsed.account, parsed.api_version,
                 body, now, state, now, reason,
             ],
         )  # fmt: skip
-    return parsed.event_id
+    if parsed.livemode != stripe_api.is_live():
+        log.error("event %s is ignored: %s", parsed.event_id, reason)
+    return None if reason else parsed.event_id
 
 
 def _reason_to_ignore(parsed: Parsed) -> str:
@@ -144,6 +156,10 @@ def handle(event_id: str) -> bool:
         note = _work(event)
     except EventIgnored as reason:
         return _finish(event, claim, state=StripeEvent.State.IGNORED, note=str(reason))
+    except stripe_api.StripeUnavailable as error:
+        log.warning("event %s waits: %s", event.event_id, error)
+        _postpone(event, claim, note=f"StripeUnavailable: {error}", may_park=False)
+        return False
     except Exception as error:  # whatever it is, the row must say so and the next event must go on
         log.exception("event %s of type %s failed", event.event_id, event.type)
         _postpone(event, claim, note=f"{type(error).__name__}: {error}")
@@ -171,6 +187,8 @@ def session_of(event: StripeEvent) -> str:
         return event.object_id
     intent_id = event.object_id
     if event.type in MONEY_TYPES:
+        if not event.body:
+            raise EventPurged("its body was purged: replay its order or session instead")
         intent_id = _text(_object(json.loads(bytes(event.body))).get("payment_intent"))
     if not intent_id:
         raise EventIgnored("no PaymentIntent behind it")
@@ -190,8 +208,8 @@ def _finish(event: StripeEvent, claim: uuid.UUID, *, state: StripeEvent.State, n
     )
 
 
-def _postpone(event: StripeEvent, claim: uuid.UUID, *, note: str) -> None:
-    parked = event.attempts >= len(BACK_OFF)
+def _postpone(event: StripeEvent, claim: uuid.UUID, *, note: str, may_park: bool = True) -> None:
+    parked = may_park and event.attempts >= len(BACK_OFF)
     StripeEvent.objects.filter(pk=event.pk, claim=claim).update(
         state=StripeEvent.State.FAILED if parked else StripeEvent.State.RECEIVED,
         next_attempt_at=timezone.now() + BACK_OFF[min(event.attempts, len(BACK_OFF)) - 1],

@@ -26,13 +26,15 @@ class StripeEvent(models.Model):
         FAILED = "failed"
         IGNORED = "ignored"
 
+    SETTLED = (State.HANDLED, State.IGNORED)
+
     event_id = models.CharField(max_length=255, unique=True)
     type = models.CharField(max_length=100)
     object_id = models.CharField(max_length=255, blank=True)
     livemode = models.BooleanField(default=False)
     account = models.CharField(max_length=255, blank=True, help_text="The connected account, if any.")
     api_version = models.CharField(max_length=40, blank=True)
-    body = models.BinaryField(help_text="The raw bytes that were signed.")
+    body = models.BinaryField(help_text="The raw bytes that were signed.")  # empty once purged
     received_at = models.DateTimeField(default=timezone.now)
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
     handled_at = models.DateTimeField(null=True, blank=True)
@@ -53,6 +55,7 @@ class StripeEvent(models.Model):
         indexes = (
             models.Index("next_attempt_at", name="event_unhandled", condition=Q(state="received")),
             models.Index(fields=("-received_at",), name="event_newest"),
+            models.Index("received_at", name="event_failed", condition=Q(state="failed")),
         )
 
     def __str__(self) -> str:
@@ -76,6 +79,7 @@ class Entitlement(models.Model):
         """Why the access is not active."""
 
         NONE = "", "none"
+        UNPAID = "unpaid"
         REFUNDED = "refunded"
         DISPUTED = "disputed"
         DISPUTE_LOST = "dispute_lost", "dispute lost"
@@ -95,7 +99,10 @@ class Entitlement(models.Model):
         constraints = (
             models.CheckConstraint(condition=Q(state="active") | ~Q(reason=""), name="entitlement_ended_has_reason"),
         )
-        indexes = (models.Index("email", "product", name="entitlement_email_product"),)
+        indexes = (
+            models.Index("email", "product", name="entitlement_email_product"),
+            models.Index("created_at", name="entitlement_disputed", condition=Q(reason="disputed")),
+        )
 
     def __str__(self) -> str:
         return f"{self.product} for {self.email or self.user}"
@@ -156,6 +163,7 @@ class Delivery(models.Model):
                 name="delivery_due",
                 condition=Q(state__in=("pending", "sending", "unconfirmed")),
             ),
+            models.Index("created_at", name="delivery_given_up", condition=Q(state="gave_up")),
         )
 
     def __str__(self) -> str:
@@ -222,3 +230,39 @@ class Download(models.Model):
 
     def __str__(self) -> str:
         return f"{self.file} at {self.started_at:%Y-%m-%d %H:%M}"
+
+
+class Alert(models.Model):
+    """What the shop's people were told about one kind of trouble, and what waits until they may be told more."""
+
+    class Kind(models.TextChoices):
+        UNDELIVERED = "undelivered", "paid and not delivered"
+        EVENT = "event", "event not handled"
+        MAIL = "mail", "mail given up"
+        ATTENTION = "attention", "order needs a person"
+        DISPUTE = "dispute", "dispute opened"
+        WEBHOOK = "webhook", "webhook refuses"
+        CLOCK = "clock", "clock is wrong"
+
+    kind = models.CharField(max_length=12, choices=Kind, unique=True)
+    last_sent_at = models.DateTimeField(null=True, blank=True)
+    # While somebody sends the mail this is the end of their lease, so one that died gives it back by itself.
+    next_mail_at = models.DateTimeField(default=timezone.now)
+    claim = models.UUIDField(null=True, blank=True)
+    told = models.JSONField(default=list, blank=True, help_text="What the last mails named and is still so.")
+    held_back = models.JSONField(default=list, blank=True, help_text="What came up since the last mail.")
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
+
+class WebhookMinute(models.Model):
+    """How many webhooks were refused in one minute, over all processes, and how far the clocks were apart."""
+
+    minute = models.DateTimeField(primary_key=True)
+    refused = models.PositiveIntegerField(default=0, help_text="Answered with 4xx.")
+    failed = models.PositiveIntegerField(default=0, help_text="Answered with 5xx.")
+    clock_skew = models.IntegerField(default=0, help_text="Seconds that Stripe's clock was ahead of ours.")
+
+    def __str__(self) -> str:
+        return f"{self.minute:%Y-%m-%d %H:%M}"

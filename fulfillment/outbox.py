@@ -49,7 +49,10 @@ def send(delivery_id: int) -> bool:
         return False
     except Exception as error:  # a mail that cannot be composed must not hold up the others
         log.exception("delivery %s of order %s failed", delivery.pk, delivery.order.reference)
-        result = smtp.Result(Outcome.TEMPORARY, f"{type(error).__name__}: {error}"[:300])
+        # A task's time limit may strike after the text has left.
+        unknown = attempt.phase == DeliveryAttempt.Phase.BODY
+        outcome = Outcome.UNCONFIRMED if unknown else Outcome.TEMPORARY
+        result = smtp.Result(outcome, f"{type(error).__name__}: {error}"[:300])
     _record(delivery, attempt, claim, result)
     return result.outcome == Outcome.ACCEPTED
 
@@ -73,11 +76,17 @@ def _take_over(delivery: Delivery, previous: DeliveryAttempt, claim: uuid.UUID) 
     return False
 
 
+@transaction.atomic
 def _mark_body(attempt: DeliveryAttempt, claim: uuid.UUID) -> None:
-    """The last moment to stop: a sender that was paused past its lease must not send what another has taken over."""
-    held = DeliveryAttempt.objects.filter(pk=attempt.pk, delivery__claim=claim)
-    if not held.update(phase=DeliveryAttempt.Phase.BODY):
+    """The last moment to stop: a sender that was paused past its lease must not send what another has taken over.
+
+    Renewing the lease locks the row, so nobody takes over between the question and the answer.
+    """
+    held = Delivery.objects.filter(pk=attempt.delivery_id, claim=claim)
+    if not held.update(next_attempt_at=timezone.now() + LEASE):
         raise ClaimLost
+    attempt.phase = DeliveryAttempt.Phase.BODY
+    attempt.save(update_fields=["phase"])
 
 
 def _close(attempt: DeliveryAttempt, result: smtp.Result) -> None:
@@ -89,18 +98,21 @@ def _close(attempt: DeliveryAttempt, result: smtp.Result) -> None:
 
 @transaction.atomic
 def _record(delivery: Delivery, attempt: DeliveryAttempt, claim: uuid.UUID, result: smtp.Result) -> None:
-    """Write how the attempt ended. Only who still holds the claim moves the row; the attempt is kept in any case."""
+    """Write how the attempt ended. Only who still holds the claim moves the row, except that an acceptance counts
+    whoever holds it: the mail is out, and a repeat would be one too many."""
+    row = Delivery.objects.select_for_update().get(pk=delivery.pk)
+    accepted = result.outcome == Outcome.ACCEPTED
+    if accepted and row.state == State.SENT:
+        result = smtp.Result(Outcome.UNCONFIRMED, "accepted, after another attempt had been")
     _close(attempt, result)
+    if row.state == State.SENT or not (accepted or row.claim == claim):
+        return
     now = timezone.now()
-    state, next_attempt_at = _after(delivery, result.outcome, now)
-    held = Delivery.objects.filter(pk=delivery.pk, claim=claim).update(
-        state=state,
-        next_attempt_at=next_attempt_at,
-        claim=None,
-        sent_at=now if state == State.SENT else None,
-    )
-    if held and state in (State.SENT, State.GAVE_UP):
-        _tell(delivery, state, result)
+    row.state, row.next_attempt_at = _after(row, result.outcome, now)
+    row.claim, row.sent_at = None, now if row.state == State.SENT else None
+    row.save()
+    if row.state in (State.SENT, State.GAVE_UP):
+        _tell(delivery, State(row.state), result)
 
 
 def _after(delivery: Delivery, outcome: DeliveryAttempt.Outcome, now: datetime) -> tuple[Delivery.State, datetime]:
@@ -109,15 +121,16 @@ def _after(delivery: Delivery, outcome: DeliveryAttempt.Outcome, now: datetime) 
     if outcome == Outcome.PERMANENT:
         return State.GAVE_UP, now
     if outcome == Outcome.UNCONFIRMED:
-        earlier = delivery.attempt_log.filter(outcome=Outcome.UNCONFIRMED).count()
-        return (State.GAVE_UP if earlier > 1 else State.UNCONFIRMED), now + UNCONFIRMED_WAIT
+        so_far = delivery.attempt_log.filter(outcome=Outcome.UNCONFIRMED).count()
+        return (State.GAVE_UP if so_far > 1 else State.UNCONFIRMED), now + UNCONFIRMED_WAIT
     if delivery.attempts > len(BACK_OFF):
         return State.GAVE_UP, now
     return State.PENDING, now + BACK_OFF[delivery.attempts - 1]
 
 
 def _tell(delivery: Delivery, state: Delivery.State, result: smtp.Result) -> None:
-    detail = f"{delivery.get_kind_display()} to {delivery.recipient}: {state.label}"
+    # No address: the timeline outlives the wish to be forgotten.
+    detail = f"{delivery.get_kind_display()}: {state.label}"
     if state == State.GAVE_UP:
         log.error("order %s: mail given up: %s", delivery.order.reference, result.reply)
         detail += f", {result.reply}"

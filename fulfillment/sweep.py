@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from catalog.models import Product
 from fulfillment import inbox, outbox
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, StripeEvent
-from orders import checkout, stripe_api
+from orders import checkout, payments, stripe_api
 from orders.models import Order
 
 log = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class Swept:
     mails: int = 0
     covers: int = 0
     failed: int = 0
+    stopping: Callable[[], bool] = lambda: False  # asked between two rows, so that a long pass ends when it is told to
 
     def __str__(self) -> str:
         return (
@@ -72,8 +74,12 @@ def _each(keys: list[Key], act: Callable[[Key], bool], swept: Swept) -> int:
     """How many of `keys` were acted on. One that raises is logged and never stops the others."""
     done = 0
     for key in keys:
+        if swept.stopping():
+            break
         try:
             done += bool(act(key))
+        except SoftTimeLimitExceeded:  # the task's time is over: what is left is due for the next pass
+            raise
         except Exception:
             log.exception("%s(%r) failed", act.__name__, key)
             swept.failed += 1
@@ -86,7 +92,8 @@ def _events_due() -> list[str]:
 
 
 def _orders_due() -> list[int]:
-    return list(Order.objects.unsettled(timezone.now()).values_list("pk", flat=True)[:BATCH])
+    unsettled = Order.objects.unsettled(timezone.now()).filter(livemode=stripe_api.is_live())
+    return list(unsettled.values_list("pk", flat=True)[:BATCH])
 
 
 def _deliveries_due() -> list[int]:
@@ -116,6 +123,10 @@ def check_order(order_id: int) -> bool:
             checkout.ensure_session(order)
         return not fulfill(str(order.stripe_session_id), door="sweep").stale
     except stripe_api.StripeRefused as error:
-        log.warning("order %s is not asked about again: %s", order.reference, error)
-        Order.objects.filter(pk=order_id).update(next_check_at=None)
+        # Perhaps the key is the wrong one: ask again, rarely, and let a person know.
+        log.error("order %s: Stripe refuses to speak of its session: %s", order.reference, error)  # noqa: TRY400
+        Order.objects.filter(pk=order_id).update(
+            next_check_at=now + payments.LONGEST_WAIT,
+            attention=f"Stripe refuses to speak of its session: {error}"[:300],
+        )
         return False

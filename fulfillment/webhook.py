@@ -37,7 +37,8 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         log.exception("an event could not be stored")
         return _answer(503, "try again")
     # Also for a row that was there before: its first wake-up may have been lost.
-    enqueue("fulfillment.tasks.handle_event", event_id)
+    if event_id:
+        enqueue("fulfillment.tasks.handle_event", event_id)
     return _answer(200, "stored")
 
 

@@ -38,6 +38,10 @@ def begin(product: Product, *, user: User | None, browser: str) -> tuple[Order, 
         release(order)
         order = open_order(product, user=user, browser=browser)
         return order, ensure_session(order)
+    except stripe_api.StripeBroken:
+        # Stripe repeats its answer to an idempotency key for a day, also this one: the next click needs another key.
+        release(order)
+        raise
 
 
 def open_order(product: Product, *, user: User | None, browser: str) -> Order:
@@ -46,12 +50,15 @@ def open_order(product: Product, *, user: User | None, browser: str) -> Order:
     if edition is None:
         raise stripe_api.StripeRefused(f"{product} has no file to sell")
     key = _checkout_key(product, edition, user=user, browser=browser)
-    Order.objects.filter(checkout_key=key, created_at__lt=timezone.now() - REUSE_FOR).update(checkout_key="")
-    try:
-        with transaction.atomic():
-            return _create_order(product, edition, user=user, key=key)
-    except IntegrityError:
-        return Order.objects.get(checkout_key=key, state=Order.State.OPEN)
+    same = Order.objects.filter(checkout_key=key, state=Order.State.OPEN)
+    same.filter(created_at__lt=timezone.now() - REUSE_FOR).update(checkout_key="")
+    while True:
+        try:
+            with transaction.atomic():
+                return _create_order(product, edition, user=user, key=key)
+        except IntegrityError:
+            if order := same.first():  # else it was settled between the two statements, and the way is free
+                return order
 
 
 def _checkout_key(product: Product, edition: Edition, *, user: User | None, browser: str) -> str:
@@ -102,7 +109,7 @@ def ensure_session(order: Order) -> str:
 
 
 def release(order: Order) -> None:
-    """Let the buyer start anew: this order no longer stands in for the next click."""
+    """The next click makes an order of its own; nobody has seen this one's session."""
     Order.objects.filter(pk=order.pk).update(checkout_key="")
 
 

@@ -29,6 +29,7 @@ class Facts:
     metadata: dict[str, str]
     payment_link: str
     email: str
+    line_count: int
     amount_subtotal: int
     amount_total: int
     currency: str
@@ -70,4 +71,3 @@ class NewSession:
 class CheckoutSession:
     id: str
     url: str
-    customer_id: str

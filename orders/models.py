@@ -27,7 +27,7 @@ def new_reference() -> str:
 class OrderQuerySet(models.QuerySet["Order"]):
     def owned_by(self, user: "User", emails: list[str]) -> "OrderQuerySet":
         """Orders this user made, or made as a guest under one of `emails`, which must be proven to be theirs."""
-        return self.filter(Q(user=user) | Q(email__in=emails))
+        return self.filter(Q(user=user) | Q(user=None, email__in=emails))
 
     def confirmed(self) -> "OrderQuerySet":
         """Orders that got as far as a payment; an abandoned checkout is not one to show."""
@@ -89,7 +89,6 @@ class Order(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     paid_at = models.DateTimeField(null=True, blank=True, editable=False)
     next_check_at = models.DateTimeField(null=True, blank=True, editable=False)
-    checks = models.PositiveSmallIntegerField(default=0, editable=False)
     asked_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a page last asked Stripe
 
     objects = OrderQuerySet.as_manager()

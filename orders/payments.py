@@ -62,7 +62,7 @@ def absorb(order: Order, lines: list[OrderLine], facts: Facts, *, now: datetime)
     Repeating it with the same facts changes nothing. The caller holds the order's lock and has ruled out staleness.
     """
     before = (order.state, order.refunded, order.dispute, order.attention)
-    if order.paid_at is None:
+    if order.paid_at is None or not order.email:
         order.email = _usable_email(facts.email) or order.email
     order.state = state_of(facts)
     order.total = facts.amount_total
@@ -101,13 +101,23 @@ def problem(order: Order, lines: list[OrderLine], facts: Facts) -> str:
     if state_of(facts) not in (Order.State.PAID, Order.State.PROCESSING):
         return ""
     if not lines:
-        slug = facts.metadata.get("product_slug", "")[:80]
-        return f"No product has the slug {slug!r}." if slug else "The payment names no product (metadata product_slug)."
+        return _why_no_line(facts)
     if mismatch(order, lines, facts):
         paid = money.display(facts.amount_subtotal, facts.currency)
         worth = money.display(_worth(lines), order.currency)
         return f"Stripe charged {paid} for lines worth {worth}: nothing was delivered."
     return "" if order.email else "The payment has no usable e-mail address."
+
+
+def _why_no_line(facts: Facts) -> str:
+    slug = facts.metadata.get("product_slug", "")[:80]
+    if facts.line_count > 1:
+        return (
+            f"The payment has {facts.line_count} lines, and a Payment Link delivers one product: nothing was delivered."
+        )
+    if not slug:
+        return "The payment names no product (metadata product_slug)."
+    return f"No product with a published file has the slug {slug!r}."
 
 
 def mismatch(order: Order, lines: list[OrderLine], facts: Facts) -> bool:
@@ -122,17 +132,17 @@ def _worth(lines: list[OrderLine]) -> int:
 
 
 def _plan_next_check(order: Order, now: datetime) -> None:
+    """Unsettled orders are asked about again, and so are those that a person has to mend, until they are."""
     if order.state not in Order.UNSETTLED:
-        order.next_check_at, order.checkout_key, order.checkout_url = None, "", ""
-        return
-    order.next_check_at = now + next_wait(order.checks)
-    order.checks += 1
+        order.checkout_key, order.checkout_url = "", ""
+    waiting = order.state in Order.UNSETTLED or (order.is_paid and order.attention)
+    order.next_check_at = now + next_wait(order, now) if waiting else None
 
 
-def next_wait(checks: int) -> timedelta:
-    """How long after the n-th look at an unsettled order comes the next: a minute, doubling up to six hours."""
+def next_wait(order: Order, now: datetime) -> timedelta:
+    """As long as the order is old, from a minute to six hours: looks get rarer, however often other doors look."""
     first = timedelta(seconds=settings.OPEN_ORDER_SECONDS)
-    return min(first * int(2 ** min(checks, 12)), LONGEST_WAIT)
+    return min(max(first, now - order.created_at), LONGEST_WAIT)
 
 
 def _changes(order: Order, before: tuple[str, int, str, str]) -> list[Change]:

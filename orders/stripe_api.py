@@ -28,6 +28,13 @@ class StripeUnavailable(Exception):
     """No answer, or one that says: try again later. Nothing is known about whether the request took effect."""
 
 
+class StripeBroken(StripeUnavailable):
+    """Stripe answered that something is wrong on its side, and keeps that answer for the idempotency key.
+
+    https://docs.stripe.com/api/idempotent_requests
+    """
+
+
 class StripeRefused(Exception):
     """Stripe answered no, and would answer no again."""
 
@@ -61,7 +68,7 @@ def create_session(new: NewSession) -> CheckoutSession:
         ),
         Patience.CHECKOUT,
     )
-    return CheckoutSession(id=session.id, url=session.url or "", customer_id=_id(session.customer))
+    return CheckoutSession(id=session.id, url=session.url or "")
 
 
 def _session_params(new: NewSession) -> dict[str, Any]:
@@ -105,7 +112,7 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
         raise SessionUnknown(f"{session_id[:60]!r} is not the id of a Checkout Session")
     session = _ask(
         lambda client: client.v1.checkout.sessions.retrieve(
-            session_id, params={"expand": ["payment_intent.latest_charge"]}
+            session_id, params={"expand": ["payment_intent.latest_charge", "line_items"]}
         ),
         patience,
     ).to_dict()
@@ -117,9 +124,11 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
         status=session.get("status") or "",
         payment_status=session["payment_status"],
         client_reference_id=session.get("client_reference_id") or "",
-        metadata=dict(session.get("metadata") or {}),
+        # PostgreSQL takes no NUL, not even in a comparison.
+        metadata={key: str(value).replace("\x00", "") for key, value in (session.get("metadata") or {}).items()},
         payment_link=_id(session.get("payment_link")),
         email=(session.get("customer_details") or {}).get("email") or "",
+        line_count=len((session.get("line_items") or {}).get("data") or ()),
         amount_subtotal=session.get("amount_subtotal") or 0,
         amount_total=session.get("amount_total") or 0,
         currency=session.get("currency") or "",
@@ -133,11 +142,11 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
 
 
 def _refunds(payment_intent_id: str, patience: Patience) -> tuple[Refund, ...]:
-    found = _ask(
-        lambda client: client.v1.refunds.list(params={"payment_intent": payment_intent_id, "limit": 100}),
-        patience,
-    )
-    rows = [refund.to_dict() for refund in found.auto_paging_iter()]
+    def every_page(client: stripe.StripeClient) -> list[dict[str, Any]]:
+        found = client.v1.refunds.list(params={"payment_intent": payment_intent_id, "limit": 100})
+        return [refund.to_dict() for refund in found.auto_paging_iter()]
+
+    rows = _ask(every_page, patience)
     return tuple(
         Refund(
             id=row["id"],
@@ -202,6 +211,8 @@ def _ask(call: Any, patience: Patience) -> Any:
             raise (SessionUnknown if missing else StripeRefused)(str(error)) from error
         # A revoked key is mended by a person, and then everything must go on by itself.
         raise StripeUnavailable(str(error)) from error
+    except stripe.APIError as error:
+        raise (StripeBroken if error.http_status == 500 else StripeUnavailable)(str(error)) from error
     except (stripe.StripeError, OSError) as error:
         raise StripeUnavailable(str(error)) from error
 

@@ -6,9 +6,10 @@
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import environ
+from celery.schedules import crontab
 from django.core.exceptions import ImproperlyConfigured
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -48,6 +49,7 @@ def required(name: str, what: str) -> str:
 SECRET_KEY = required(
     "SECRET_KEY", "50 or more random characters: python -c 'import secrets; print(secrets.token_urlsafe(64))'"
 )
+SECRET_KEY_FALLBACKS = words("SECRET_KEY_FALLBACKS")  # the old key, so that links already mailed go on working
 DEBUG = optional("DEBUG", "false").lower() in env.BOOLEAN_TRUE_STRINGS
 SITE_URL = required("SITE_URL", "the address shoppers type, such as https://shop.example.com").rstrip("/")
 SITE_NAME = optional("SITE_NAME", "Paper Lantern")
@@ -147,6 +149,15 @@ CACHES = {
 STORAGE_URL = optional("STORAGE_URL", f"file://{BASE_DIR / 'var' / 'files'}")
 
 
+def storage_origin() -> str:
+    """Scheme and host of the bucket's endpoint, "" for a folder."""
+    url = urlsplit(STORAGE_URL)
+    if url.scheme != "s3":
+        return ""
+    port = f":{url.port}" if url.port else ""
+    return f"{dict(parse_qsl(url.query)).get('scheme', 'https')}://{url.hostname}{port}"
+
+
 def storage_backend(location: str) -> dict[str, Any]:
     """One folder of STORAGE_URL as a Django storage. Its objects are private: the shop decides who gets their bytes."""
     url = urlsplit(STORAGE_URL)
@@ -160,16 +171,15 @@ def storage_backend(location: str) -> dict[str, Any]:
             },
         }
     if url.scheme == "s3":
-        query = dict(pair.partition("=")[::2] for pair in url.query.split("&") if pair)
         return {
             "BACKEND": "storages.backends.s3.S3Storage",
             "OPTIONS": {
                 "access_key": url.username,
                 "secret_key": url.password,
-                "endpoint_url": f"{query.get('scheme', 'https')}://{url.hostname}"
-                + (f":{url.port}" if url.port else ""),
+                "endpoint_url": storage_origin(),
+                "addressing_style": "path",  # so that every file comes from the endpoint's own host
                 "bucket_name": url.path.strip("/"),
-                "region_name": query.get("region", "us-east-1"),
+                "region_name": dict(parse_qsl(url.query)).get("region", "us-east-1"),
                 "location": location,
                 "default_acl": None,
                 "querystring_auth": True,
@@ -253,6 +263,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_NAME = "__Host-session" if HTTPS else "session"
 CSRF_COOKIE_NAME = "__Host-csrf" if HTTPS else "csrf"
 CSRF_COOKIE_HTTPONLY = True
+SESSION_ENGINE = "storefront.sessions"
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 
 
@@ -267,7 +278,8 @@ STRIPE_CHECKOUT_ORIGIN = optional(
     "https://checkout.stripe.com" if STRIPE_API_BASE == "https://api.stripe.com" else STRIPE_API_BASE,
 )
 
-# Chromium applies form-action to the redirect after a form too, so Buy must be allowed to end on Stripe's page.
+# Chromium applies form-action to the redirects after a form too: Buy ends on Stripe's page, and a link's button in
+# the bucket.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
@@ -277,7 +289,7 @@ CONTENT_SECURITY_POLICY = {
         "font-src": ["'self'"],
         "connect-src": ["'self'"],
         "manifest-src": ["'self'"],
-        "form-action": ["'self'", STRIPE_CHECKOUT_ORIGIN],
+        "form-action": ["'self'", STRIPE_CHECKOUT_ORIGIN, *filter(None, [storage_origin()])],
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],
     }
@@ -328,7 +340,14 @@ CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_ROUTES = {"fulfillment.tasks.send_delivery": {"queue": "mail"}}  # a slow mail server holds up mail alone
-CELERY_BEAT_SCHEDULE = {"sweep": {"task": "fulfillment.tasks.sweep", "schedule": 60.0, "options": {"expires": 60}}}
+CELERY_BEAT_SCHEDULE = {
+    "sweep": {"task": "fulfillment.tasks.sweep", "schedule": 60.0, "options": {"expires": 60}},
+    "purge events": {
+        "task": "fulfillment.tasks.purge_events",
+        "schedule": crontab(hour="3", minute="40"),
+        "args": (30,),
+    },
+}
 
 
 # How the shop behaves
@@ -350,6 +369,7 @@ LOGGING = {
             "level": "INFO",
         },  # to the console like all others; Django would mail ADMINS each error
         "django.request": {"level": "ERROR"},  # a 404 is not news, and its path may hold the token of a link
+        "django.security.csrf": {"level": "ERROR"},  # the same
         "django.server": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # what strangers send must not fill the log
         "stripe": {"level": "WARNING"},

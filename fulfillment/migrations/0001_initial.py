@@ -119,6 +119,7 @@ class Migration(migrations.Migration):
                         blank=True,
                         choices=[
                             ("", "none"),
+                            ("unpaid", "Unpaid"),
                             ("refunded", "Refunded"),
                             ("disputed", "Disputed"),
                             ("dispute_lost", "dispute lost"),

@@ -85,7 +85,6 @@ class Migration(migrations.Migration):
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ("paid_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("next_check_at", models.DateTimeField(blank=True, editable=False, null=True)),
-                ("checks", models.PositiveSmallIntegerField(default=0, editable=False)),
                 ("asked_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 (
                     "user",

@@ -134,6 +134,24 @@ def test_free_product_is_a_file_for_a_guest(client: Client) -> None:
     assert Order.objects.count() == 0
 
 
+def test_buyer_who_waits_for_a_bank_debit_is_not_asked_to_pay_again(world: World, client: Client) -> None:
+    product = ProductFactory()
+    order = begin_checkout(client, product)
+    pay(world, order, method="bank_debit")
+    done(client, order)
+    assert client.post(f"/products/{product.slug}/buy/")["Location"] == f"/orders/{order.reference}/"
+    assert Order.objects.count() == 1
+
+
+def test_orders_of_an_account_stay_with_it_when_its_address_moves_on(client: Client) -> None:
+    """Who proves an address later gets the guest's orders under it, not those of another account."""
+    former, later = UserFactory(email="former@example.com"), UserFactory(email="moved@example.com")
+    order = OrderFactory(user=former, email="moved@example.com", state=Order.State.PAID)
+    client.force_login(later)
+    assert client.get(f"/orders/{order.reference}/").status_code == 404
+    assert order.reference not in client.get("/orders/").content.decode()
+
+
 def test_owner_who_clicks_buy_is_led_to_the_library(world: World, client: Client) -> None:
     user = UserFactory()
     client.force_login(user)

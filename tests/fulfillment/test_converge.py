@@ -35,6 +35,7 @@ def facts_of(order: Order, **changes: Any) -> Facts:
             metadata={"storefront_order": order.reference},
             payment_link="",
             email=GUEST,
+            line_count=1,
             amount_subtotal=order.total,
             amount_total=order.total,
             currency=order.currency,
@@ -260,12 +261,46 @@ def test_payment_link_with_unknown_slug_is_kept_and_delivered_after_the_fix(worl
     session_id = pay_by_link(world, slug="not-there-yet")
     fulfill(session_id, door="test")
     order = Order.objects.get()
-    assert (order.state, order.attention) == ("paid", "No product has the slug 'not-there-yet'.")
+    assert (order.state, order.attention) == ("paid", "No product with a published file has the slug 'not-there-yet'.")
     assert (Entitlement.objects.count(), Delivery.objects.count()) == (0, 0)
     ProductFactory(slug="not-there-yet")
     fulfill(session_id, door="test")
     order.refresh_from_db()
     assert (order.attention, Entitlement.objects.count(), Delivery.objects.count()) == ("", 1, 1)
+
+
+def test_payment_link_with_several_lines_is_held_for_a_person() -> None:
+    ProductFactory(slug="one-of-them")
+    facts = replace(
+        facts_of(OrderFactory.build(reference="x", total=2300)),
+        metadata={"product_slug": "one-of-them"}, client_reference_id="", payment_link="plink_1", line_count=2,
+    )  # fmt: skip
+    converge(facts, seen=0, door="test")
+    assert Order.objects.get().attention.startswith("The payment has 2 lines, and a Payment Link delivers one product")
+    assert Entitlement.objects.count() == 0
+
+
+def test_abandoned_payment_link_makes_no_order() -> None:
+    facts = replace(
+        facts_of(OrderFactory.build(reference="x", total=900)),
+        metadata={"product_slug": "x"}, payment_link="plink_1", status="expired", payment_status="unpaid",
+    )  # fmt: skip
+    assert converge(facts, seen=0, door="test").is_foreign
+    assert Order.objects.count() == 0
+
+
+def test_order_that_is_no_longer_paid_loses_its_access() -> None:
+    order = absorb(OrderFactory())
+    absorb(order, payment_status="unpaid", payment_intent_status="canceled")
+    assert (order.state, access(order)) == ("failed", ("revoked", "unpaid"))
+
+
+def test_address_that_comes_later_brings_the_mail() -> None:
+    order = absorb(OrderFactory(), email="")
+    absorb(order)
+    assert (order.email, order.attention) == (GUEST, "")
+    assert Delivery.objects.get().recipient == GUEST
+    assert Entitlement.objects.get().email == GUEST
 
 
 def test_session_unknown_to_stripe_raises_and_writes_nothing(world: World) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from fulfillment import inbox
 from fulfillment.models import StripeEvent
@@ -89,6 +90,30 @@ def test_stripe_unreachable_is_tried_again(world: World, client: Client) -> None
     world.control("faults/clear", {})
     due_now(event)
     assert inbox.handle(event.event_id) is True
+
+
+def test_event_waits_for_ever_while_stripe_cannot_be_asked(world: World) -> None:
+    """F18: a revoked key is mended by a person, and then everything goes on by itself."""
+    event = stored(attempts=50)
+    world.control("faults", {"area": "api", "kind": "error", "status": 401})
+    inbox.handle("evt_1")
+    event.refresh_from_db()
+    assert (event.state, event.attempts) == ("received", 51)
+
+
+def test_event_ignored_for_its_mode_comes_back_when_the_key_is_right(
+    world: World, client: Client, settings: Settings
+) -> None:
+    """F48: test and live key were mixed up for a while; Stripe sends the event again."""
+    order = buy(world, client, ProductFactory())
+    key, settings.STRIPE_SECRET_KEY = settings.STRIPE_SECRET_KEY, "sk_live_by_mistake"
+    report(world, client, "checkout.session.completed")
+    assert StripeEvent.objects.get().state == "ignored"
+    settings.STRIPE_SECRET_KEY = key
+    report(world, client, "checkout.session.completed")
+    assert inbox.handle(StripeEvent.objects.get().event_id) is True
+    order.refresh_from_db()
+    assert order.state == "paid"
 
 
 def test_refund_event_finds_its_order_by_the_payment(world: World, client: Client) -> None:

@@ -93,6 +93,12 @@ def test_fresh_link_goes_to_the_orders_own_address_and_works(client: Client, ord
     assert client.get(fresh).status_code == 200
 
 
+def test_no_link_is_mailed_for_an_order_that_nobody_paid() -> None:
+    order = OrderFactory(email=GUEST)
+    assert resend(order, Delivery.Kind.LINK) is None
+    assert Delivery.objects.count() == 0
+
+
 def test_fresh_links_are_limited_to_one_a_minute(client: Client, order: Order) -> None:
     """F72"""
     for _ in range(10):

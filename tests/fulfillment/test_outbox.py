@@ -8,6 +8,7 @@ from datetime import timedelta
 from email.message import Message
 
 import pytest
+from celery.exceptions import SoftTimeLimitExceeded
 from django.core import mail
 from django.utils import timezone
 from pytest_django import Settings
@@ -55,7 +56,7 @@ def test_mail_is_accepted_once_and_not_sent_again(smtp: World, delivery: Deliver
     assert (delivery.state, delivery.attempts, outcomes(delivery)) == ("sent", 1, ["accepted"])
     received = smtp.mails(to=GUEST)
     assert [one["message_id"] for one in received] == [f"<{delivery.order.reference}.order.1@shop.example>"]
-    assert delivery.order.timeline.get().detail == f"order and its files to {GUEST}: Sent"
+    assert delivery.order.timeline.get().detail == "order and its files: Sent"
 
 
 def test_mail_names_product_reference_amount_and_a_link_that_opens(
@@ -194,6 +195,43 @@ def test_sender_that_overslept_does_not_move_the_row(smtp: World, delivery: Deli
     outbox._record(delivery, attempt, uuid.uuid4(), Result(DeliveryAttempt.Outcome.TEMPORARY, "late"))
     delivery.refresh_from_db()
     assert (delivery.state, delivery.claim) == ("sending", other)
+
+
+def test_acceptance_counts_even_when_the_lease_was_lost_meanwhile(
+    smtp: World, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """F15, I6: a slow server outlives the lease, another sender calls the mail unconfirmed, and then "250" arrives."""
+    plain_data = smtplib.SMTP.data
+
+    def slow_data(client: smtplib.SMTP, text: bytes) -> tuple[int, bytes]:
+        answer = plain_data(client, text)
+        due_now(delivery)
+        assert outbox.send(delivery.pk) is False
+        return answer
+
+    monkeypatch.setattr(smtplib.SMTP, "data", slow_data)
+    outbox.send(delivery.pk)
+    monkeypatch.undo()
+    delivery.refresh_from_db()
+    assert (delivery.state, outcomes(delivery)) == ("sent", ["accepted"])
+    due_now(delivery)
+    outbox.send(delivery.pk)
+    assert len(smtp.mails(to=GUEST)) == 1
+
+
+def test_time_limit_after_the_text_left_is_unconfirmed(
+    smtp: World, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain_data = smtplib.SMTP.data
+
+    def data_then_limit(client: smtplib.SMTP, text: bytes) -> tuple[int, bytes]:
+        plain_data(client, text)
+        raise SoftTimeLimitExceeded
+
+    monkeypatch.setattr(smtplib.SMTP, "data", data_then_limit)
+    outbox.send(delivery.pk)
+    delivery.refresh_from_db()
+    assert (delivery.state, outcomes(delivery)) == ("unconfirmed", ["unconfirmed"])
 
 
 def test_sender_that_was_paused_past_its_lease_sends_nothing(

@@ -97,6 +97,16 @@ def test_answer_that_was_lost_is_found_by_the_next_click(world: World) -> None:
     assert len(world.control("ledger")["sessions"]) == 1
 
 
+def test_error_that_stripe_keeps_for_the_key_does_not_block_the_next_click(world: World) -> None:
+    """Stripe repeats an answer of 500 for a day under the same idempotency key."""
+    product = ProductFactory()
+    world.control("faults", {"area": "api", "kind": "error", "status": 500, "path": "/v1/checkout", "count": 2})
+    with pytest.raises(stripe_api.StripeUnavailable):
+        checkout.begin(product, user=None, browser="b")
+    first = Order.objects.get()
+    assert checkout.begin(product, user=None, browser="b")[0] != first
+
+
 def test_moved_cover_replaces_an_order_nobody_saw(world: World, settings: Settings) -> None:
     product = ProductFactory()
     world.control("faults", {"area": "api", "kind": "drop", "when": "after", "path": "/v1/checkout", "count": 2})

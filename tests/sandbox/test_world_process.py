@@ -37,12 +37,12 @@ class Launched:
 
     def end(self, number: signal.Signals) -> tuple[int, str]:
         self.process.send_signal(number)
-        _, errors = self.process.communicate(timeout=5)
+        _, errors = self.process.communicate(timeout=20)
         return self.process.returncode, errors
 
     def control(self, path: str, body: dict[str, Any] | None = None) -> Any:
         address = f"http://127.0.0.1:{self.port}/_control/{path}"
-        answer = requests.get(address, timeout=5) if body is None else requests.post(address, json=body, timeout=5)
+        answer = requests.get(address, timeout=20) if body is None else requests.post(address, json=body, timeout=20)
         return answer.json()
 
 
@@ -80,7 +80,7 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         found = Launched(tmp_path, port=port)
-        _, errors = found.process.communicate(timeout=5)
+        _, errors = found.process.communicate(timeout=20)
     assert (found.process.returncode, errors) == (1, f"Port {port} is in use by another program.\n")
 
 
@@ -90,7 +90,7 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
 )
 def test_anything_but_this_machine_is_refused(tmp_path: Path, option: str, value: str) -> None:
     found = Launched(tmp_path, **{option: value})
-    _, errors = found.process.communicate(timeout=5)
+    _, errors = found.process.communicate(timeout=20)
     assert found.process.returncode == 1
     assert value in errors
     assert "Traceback" not in errors

@@ -42,7 +42,7 @@ class Command(BaseCommand):
 
     def _lane(self, lane: Callable[[sweep.Swept], None], seconds: float, stop: threading.Event) -> None:
         while not stop.is_set():
-            swept = sweep.Swept()
+            swept = sweep.Swept(stopping=stop.is_set)
             close_old_connections()
             try:
                 lane(swept)
