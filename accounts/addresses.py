@@ -32,3 +32,9 @@ def normalize(address: str) -> str:
 
 def _invalid() -> ValidationError:
     return ValidationError(_("Enter one e-mail address, such as name@example.com."), code="invalid")
+
+
+def masked(address: str) -> str:
+    """Enough of an address to recognize it, for what is kept longer than the address itself: "a…@example.com"."""
+    local, at, domain = address.rpartition("@")
+    return f"{local[:1]}…{at}{domain}" if at else "none"

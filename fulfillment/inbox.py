@@ -113,7 +113,7 @@ def store(body: bytes) -> str | None:
                    received_at, state, attempts, next_attempt_at, note)
                VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s)
                ON CONFLICT (event_id) DO UPDATE
-               SET state = EXCLUDED.state, next_attempt_at = EXCLUDED.next_attempt_at, note = ''
+               SET state = EXCLUDED.state, next_attempt_at = EXCLUDED.next_attempt_at, body = EXCLUDED.body, note = ''
                WHERE fulfillment_stripeevent.state = 'ignored' AND EXCLUDED.state = 'received'
                    AND fulfillment_stripeevent.handled_at IS NULL""",
             [

@@ -62,6 +62,16 @@ class StripeEvent(models.Model):
         return f"{self.type} {self.event_id}"
 
 
+class Cursor(models.Model):
+    """How far something has been read: everything up to `at` is stored."""
+
+    name = models.CharField(max_length=40, unique=True)
+    at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.at:%Y-%m-%d %H:%M:%S}"
+
+
 class EntitlementQuerySet(models.QuerySet["Entitlement"]):
     def active(self, now: datetime) -> "EntitlementQuerySet":
         return self.filter(state=Entitlement.State.ACTIVE).filter(Q(valid_until=None) | Q(valid_until__gt=now))

@@ -1,24 +1,39 @@
 """A mail about an order once more: asked for by its buyer or by an operator."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
-from fulfillment.models import Delivery
-from orders.models import Order
+from accounts.addresses import masked, normalize
+from fulfillment.models import Delivery, Entitlement
+from orders.models import Order, TimelineEntry
 from storefront.celery import enqueue
 
 AT_MOST_EVERY = timedelta(minutes=1)
 
 
+class ResendRefused(Exception):
+    """No mail was written and nothing was changed; the message says why."""
+
+
+@dataclass(frozen=True)
+class Resent:
+    """The mail that was written, and the order's address before it was corrected; None where it was not."""
+
+    delivery: Delivery
+    before: str | None = None
+
+
 def resend(order: Order, kind: Delivery.Kind) -> Delivery | None:
     """Write one more mail of this kind, to the order's own address, and wake a sender for it.
 
-    None while the last one is under a minute old, or where the order has no address. Ten requests at once make one
-    mail: the unique (order, kind, seq) lets only one of them win.
+    None while the last one is under a minute old, and for an order that is not paid or has no address. Ten requests
+    at once make one mail: the unique (order, kind, seq) lets only one of them win.
     """
     last = order.deliveries.filter(kind=kind).order_by("-seq").first()
-    if not order.email or (last and last.created_at > timezone.now() - AT_MOST_EVERY):
+    if not order.is_paid or not order.email or (last and last.created_at > timezone.now() - AT_MOST_EVERY):
         return None
     delivery, created = Delivery.objects.get_or_create(
         order=order, kind=kind, seq=last.seq + 1 if last else 1, defaults={"recipient": order.email}
@@ -27,3 +42,50 @@ def resend(order: Order, kind: Delivery.Kind) -> Delivery | None:
         return None
     enqueue("fulfillment.tasks.send_delivery", delivery.pk)
     return delivery
+
+
+@transaction.atomic
+def resend_order(reference: str, *, to: str = "", reason: str = "", door: str) -> Resent:
+    """Send an order's mail again, to the address `to` if one is given, which becomes the order's own.
+
+    All or nothing: where no mail may be written, the address stays as it was. Raises ResendRefused for an order that
+    is unknown, gives no access now, has no address, or had a mail within the last minute; ValidationError for `to`.
+    """
+    address = normalize(to) if to else ""
+    # Not its key: a sender that holds one of the mails writes to the timeline, and both would wait for ever.
+    orders = Order.objects.select_for_update(of=("self",), no_key=True)
+    order = orders.filter(reference=reference.strip().upper()).first()
+    if order is None:
+        raise ResendRefused(f"there is no order {reference}")
+    if not Entitlement.objects.active(timezone.now()).filter(order_line__order=order).exists():
+        raise ResendRefused(f"order {order.reference} ({order.get_state_display()}) gives access to nothing")
+    before = _correct(order, address, reason=reason, door=door) if address not in ("", order.email) else None
+    if not order.email:
+        raise ResendRefused(f"order {order.reference} has no address: give one with --to")
+    delivery = resend(order, Delivery.Kind.ORDER)
+    if delivery is None:
+        raise ResendRefused(f"order {order.reference} had a mail within the last minute: try again in a minute")
+    if before is None:
+        _note(order, f"sent again{_because(reason)}", door)
+    return Resent(delivery=delivery, before=before)
+
+
+def _correct(order: Order, address: str, *, reason: str, door: str) -> str:
+    """The order's mails go to `address` from now on, and a guest's access with them; returns the address before."""
+    before, order.email = order.email, address
+    order.save(update_fields=["email"])
+    if order.user_id is None:
+        Entitlement.objects.filter(order_line__order=order).update(email=address)
+    # What still waits for the wrong mailbox must not arrive there: a sender that holds a row loses its claim.
+    waiting = order.deliveries.filter(state__in=Delivery.DUE_STATES).exclude(recipient=address)
+    waiting.update(state=Delivery.State.GAVE_UP, claim=None)
+    _note(order, f"address corrected: {masked(before)} → {masked(address)}{_because(reason)}", door)
+    return before
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
+
+
+def _note(order: Order, detail: str, door: str) -> None:
+    order.timeline.create(kind=TimelineEntry.Kind.MAIL, door=door, detail=detail.replace("\x00", "")[:300])

@@ -1,8 +1,16 @@
 """Celery's doors. A task takes an id, may run twice, and holds no logic."""
 
-from fulfillment import inbox, outbox
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+
+from fulfillment import alerts, inbox, outbox, retention
+from fulfillment import reconcile as reconciling
 from fulfillment import sweep as sweeping
 from storefront.celery import app
+
+log = logging.getLogger(__name__)
 
 
 @app.task(max_retries=2)
@@ -18,3 +26,19 @@ def send_delivery(delivery_id: int) -> None:
 @app.task(max_retries=2)
 def sweep() -> None:
     sweeping.sweep()
+
+
+@app.task(max_retries=2)
+def check_alerts() -> None:
+    alerts.check()
+
+
+@app.task(max_retries=2)
+def purge_events(days: int) -> None:
+    retention.purge_events(older_than=timedelta(days=days))
+
+
+# Acknowledged at once: it may take longer than the broker waits, and the next one makes up for one that was lost.
+@app.task(max_retries=0, acks_late=False, soft_time_limit=3000, time_limit=3060)
+def reconcile(hours: int) -> None:
+    reconciling.reconcile(since=timezone.now() - timedelta(hours=hours), say=log.warning)

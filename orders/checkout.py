@@ -52,13 +52,15 @@ def open_order(product: Product, *, user: User | None, browser: str) -> Order:
     key = _checkout_key(product, edition, user=user, browser=browser)
     same = Order.objects.filter(checkout_key=key, state=Order.State.OPEN)
     same.filter(created_at__lt=timezone.now() - REUSE_FOR).update(checkout_key="")
-    while True:
-        try:
-            with transaction.atomic():
-                return _create_order(product, edition, user=user, key=key)
-        except IntegrityError:
-            if order := same.first():  # else it was settled between the two statements, and the way is free
-                return order
+    try:
+        with transaction.atomic():
+            return _create_order(product, edition, user=user, key=key)
+    except IntegrityError:
+        if order := same.first():
+            return order
+    # It was settled between the two statements, so the way is free.
+    with transaction.atomic():
+        return _create_order(product, edition, user=user, key=key)
 
 
 def _checkout_key(product: Product, edition: Edition, *, user: User | None, browser: str) -> str:

@@ -47,6 +47,17 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ListedSession:
+    """A complete session as Stripe's list shows it. `is_marked`: it came by a Payment Link or bears our metadata."""
+
+    id: str
+    is_paid: bool
+    amount_total: int
+    currency: str
+    is_marked: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionLine:
     name: str
     slug: str

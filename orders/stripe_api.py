@@ -1,6 +1,7 @@
 """The only place that talks to Stripe: the functions take and return our own values, never Stripe's objects."""
 
 import enum
+import json
 import re
 import time
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ from typing import Any
 import stripe
 from django.conf import settings
 
-from orders.facts import CheckoutSession, Dispute, Facts, NewSession, Refund
+from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, Refund
 
 SIGNATURE_TOLERANCE = 300  # seconds, https://docs.stripe.com/webhooks#replay-attacks
 SESSION_ID = re.compile(r"cs_(test|live)_[A-Za-z0-9]{1,200}", re.ASCII)
@@ -20,7 +21,7 @@ class Patience(enum.Enum):
     """How long a caller can wait: (connect, read) seconds for each try, and how many tries follow the first."""
 
     PAGE = (1.0, 1.5, 0)
-    CHECKOUT = (2.0, 8.0, 1)
+    CHECKOUT = (2.0, 5.0, 2)
     WORKER = (2.0, 4.0, 1)
 
 
@@ -174,6 +175,46 @@ def session_of_payment_intent(payment_intent_id: str) -> str | None:
         Patience.WORKER,
     )
     return found.data[0].id if found.data else None
+
+
+def events_between(start: datetime, end: datetime, types: list[str]) -> list[bytes]:
+    """The bodies of all events of these types (20 at most) made from `start` to `end`, the newest first.
+
+    Stripe counts whole seconds: those of both ends are in. https://docs.stripe.com/api/events/list
+    """
+    created = {"gte": int(start.timestamp()), "lte": int(end.timestamp()) + 1}
+    found = _all(lambda client: client.v1.events.list(params={"created": created, "types": types, "limit": 100}))
+    return [json.dumps(event, default=str).encode() for event in found]
+
+
+def complete_sessions_since(since: datetime) -> list[ListedSession]:
+    """Every complete Checkout Session made since then, paid or not. https://docs.stripe.com/api/checkout/sessions/list"""
+    params: Any = {"created": {"gte": int(since.timestamp())}, "status": "complete", "limit": 100}
+    return [_listed(row) for row in _all(lambda client: client.v1.checkout.sessions.list(params=params))]
+
+
+def _listed(row: dict[str, Any]) -> ListedSession:
+    metadata = row.get("metadata") or {}
+    return ListedSession(
+        id=row["id"],
+        is_paid=row["payment_status"] in ("paid", "no_payment_required"),
+        amount_total=row.get("amount_total") or 0,
+        currency=row.get("currency") or "",
+        is_marked=bool(row.get("payment_link") or metadata.get("storefront_order") or metadata.get("product_slug")),
+    )
+
+
+def payments_taken_back_since(since: datetime) -> list[str]:
+    """The ids of the PaymentIntents that a refund or a dispute made since then is about, each once."""
+    params: Any = {"created": {"gte": int(since.timestamp())}, "limit": 100}
+    rows = _all(lambda client: client.v1.refunds.list(params=params))
+    rows += _all(lambda client: client.v1.disputes.list(params=params))
+    return list(dict.fromkeys(intent_id for row in rows if (intent_id := _id(row.get("payment_intent")))))
+
+
+def _all(call: Any) -> list[dict[str, Any]]:
+    """Every row of a list, page by page."""
+    return _ask(lambda client: [row.to_dict() for row in call(client).auto_paging_iter()], Patience.WORKER)  # type: ignore[no-any-return]
 
 
 def verify_signature(body: bytes, header: str, secrets: list[str]) -> None:

@@ -1,7 +1,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from accounts.addresses import normalize
+from accounts.addresses import masked, normalize
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,8 @@ def test_address_that_is_not_exactly_one_is_refused(typed: str) -> None:
 def test_address_of_a_million_characters_is_refused_at_once() -> None:
     with pytest.raises(ValidationError):
         normalize("bob@" + "é" * 1_000_000 + ".co")
+
+
+@pytest.mark.parametrize("address, shown", [("guest@example.com", "g…@example.com"), ("", "none"), ("@x.yz", "…@x.yz")])
+def test_masked_address_is_recognized_and_cannot_be_written_to(address: str, shown: str) -> None:
+    assert masked(address) == shown

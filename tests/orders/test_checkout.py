@@ -86,7 +86,7 @@ def test_other_price_or_product_is_another_order(world: World) -> None:
 
 def test_answer_that_was_lost_is_found_by_the_next_click(world: World) -> None:
     """F71: Stripe made the session, and we never heard."""
-    world.control("faults", {"area": "api", "kind": "drop", "when": "after", "path": "/v1/checkout", "count": 2})
+    world.control("faults", {"area": "api", "kind": "drop", "when": "after", "path": "/v1/checkout", "count": 3})
     product = ProductFactory()
     with pytest.raises(stripe_api.StripeUnavailable):
         checkout.begin(product, user=None, browser="b")
@@ -100,7 +100,7 @@ def test_answer_that_was_lost_is_found_by_the_next_click(world: World) -> None:
 def test_error_that_stripe_keeps_for_the_key_does_not_block_the_next_click(world: World) -> None:
     """Stripe repeats an answer of 500 for a day under the same idempotency key."""
     product = ProductFactory()
-    world.control("faults", {"area": "api", "kind": "error", "status": 500, "path": "/v1/checkout", "count": 2})
+    world.control("faults", {"area": "api", "kind": "error", "status": 500, "path": "/v1/checkout", "count": 3})
     with pytest.raises(stripe_api.StripeUnavailable):
         checkout.begin(product, user=None, browser="b")
     first = Order.objects.get()
@@ -109,7 +109,7 @@ def test_error_that_stripe_keeps_for_the_key_does_not_block_the_next_click(world
 
 def test_moved_cover_replaces_an_order_nobody_saw(world: World, settings: Settings) -> None:
     product = ProductFactory()
-    world.control("faults", {"area": "api", "kind": "drop", "when": "after", "path": "/v1/checkout", "count": 2})
+    world.control("faults", {"area": "api", "kind": "drop", "when": "after", "path": "/v1/checkout", "count": 3})
     with pytest.raises(stripe_api.StripeUnavailable):
         checkout.begin(product, user=None, browser="b")
     Product.objects.update(cover="abc")

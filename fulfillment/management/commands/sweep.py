@@ -7,7 +7,12 @@ from typing import Any
 from django.core.management.base import BaseCommand
 from django.db import close_old_connections
 
-from fulfillment import sweep
+from fulfillment import alerts, sweep
+
+
+def tell_people(swept: sweep.Swept) -> None:
+    """The alerts, in a lane of their own: they go through a mail server that may hang."""
+    alerts.check()
 
 
 class Command(BaseCommand):
@@ -26,13 +31,13 @@ class Command(BaseCommand):
         self._watch(watch)
 
     def _watch(self, seconds: float) -> None:
-        """Money and mail each in a thread of its own: a slow mail server must not keep paid orders waiting."""
+        """Each lane in a thread of its own: a slow mail server must not keep paid orders waiting."""
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
         lanes = [
             threading.Thread(target=self._lane, args=(lane, seconds, stop), name=lane.__name__)
-            for lane in (sweep.sweep_money, sweep.sweep_mail, sweep.sweep_covers)
+            for lane in (sweep.sweep_money, sweep.sweep_mail, sweep.sweep_covers, tell_people)
         ]
         self.stdout.write(f"sweeping every {seconds:g} s")
         for thread in lanes:
