@@ -2,11 +2,13 @@
 
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from django.db import transaction
 from django.utils import timezone
 
 from catalog.models import Product
+from fulfillment import measures
 from fulfillment.models import Delivery, Entitlement
 from orders import checkout, payments
 from orders.facts import Facts
@@ -111,9 +113,13 @@ def _locked_lines(order: Order, facts: Facts) -> list[OrderLine]:
 
 def deliver(order: Order, lines: list[OrderLine], *, door: str) -> None:
     """Give each line the access that the order's facts allow, and write the order's mail once it is paid."""
-    for line in lines:
-        if order.is_paid or Entitlement.objects.filter(order_line=line).exists():
-            _grant(order, line, door=door)
+    granted = [
+        _grant(order, line, door=door)
+        for line in lines
+        if order.is_paid or Entitlement.objects.filter(order_line=line).exists()
+    ]
+    if any(granted):
+        transaction.on_commit(partial(measures.in_library, order), robust=True)
     if order.is_paid and lines and order.email:
         Delivery.objects.get_or_create(
             order=order, kind=Delivery.Kind.ORDER, seq=1, defaults={"recipient": order.email}
@@ -134,7 +140,8 @@ def access_of(order: Order, line: OrderLine) -> tuple[Entitlement.State, Entitle
     return states.ACTIVE, reasons.NONE
 
 
-def _grant(order: Order, line: OrderLine, *, door: str) -> None:
+def _grant(order: Order, line: OrderLine, *, door: str) -> bool:
+    """Whether this is the first time that the line gets an entitlement."""
     state, reason = access_of(order, line)
     email = "" if order.user_id else order.email
     entitlement, created = Entitlement.objects.get_or_create(
@@ -144,10 +151,10 @@ def _grant(order: Order, line: OrderLine, *, door: str) -> None:
     changed = created or (entitlement.state, entitlement.reason) != (state, reason)
     entitlement.state, entitlement.reason = state, reason
     entitlement.save()
-    if not changed:
-        return
-    detail = f"{line.name}: {state.label}" + (f", {reason.label}" if reason else "")
-    order.timeline.create(kind=TimelineEntry.Kind.ACCESS, door=door, detail=detail[:300])
+    if changed:
+        detail = f"{line.name}: {state.label}" + (f", {reason.label}" if reason else "")
+        order.timeline.create(kind=TimelineEntry.Kind.ACCESS, door=door, detail=detail[:300])
+    return created
 
 
 def _due(order: Order) -> tuple[int, ...]:

@@ -3,12 +3,13 @@
 import logging
 import uuid
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from fulfillment import smtp
+from fulfillment import measures, smtp
 from fulfillment.mails import compose
 from fulfillment.models import Delivery, DeliveryAttempt
 from orders.models import TimelineEntry
@@ -111,6 +112,8 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, claim: uuid.UUID, resu
     row.state, row.next_attempt_at = _after(row, result.outcome, now)
     row.claim, row.sent_at = None, now if row.state == State.SENT else None
     row.save()
+    if row.state == State.SENT and (row.kind, row.seq) == (Delivery.Kind.ORDER, 1):
+        transaction.on_commit(partial(measures.mail_accepted, delivery.order), robust=True)
     if row.state in (State.SENT, State.GAVE_UP):
         _tell(delivery, State(row.state), result)
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from catalog import covers
 from catalog.models import Product
-from fulfillment import inbox, outbox
+from fulfillment import alerts, inbox, outbox
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, StripeEvent
 from orders import checkout, payments, stripe_api
@@ -53,6 +53,7 @@ def sweep() -> Swept:
     sweep_money(swept)
     sweep_mail(swept)
     sweep_covers(swept)
+    alerts.check()
     return swept
 
 

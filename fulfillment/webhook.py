@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from fulfillment import inbox
+from fulfillment import inbox, measures, refusals
 from orders import stripe_api
 from storefront.celery import enqueue
 
@@ -26,9 +26,10 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         raise Http404
     if _declared_size(request) > MAX_BODY:
         return _answer(413, "too large")
-    body = request.body
+    body, header = request.body, request.headers.get("Stripe-Signature", "")
+    refusals.compare_clocks(body, header)
     try:
-        stripe_api.verify_signature(body, request.headers.get("Stripe-Signature", ""), settings.STRIPE_WEBHOOK_SECRETS)
+        stripe_api.verify_signature(body, header, settings.STRIPE_WEBHOOK_SECRETS)
         event_id = inbox.store(body)
     except (stripe_api.SignatureInvalid, inbox.EventMalformed) as error:
         log.warning("webhook refused: %s", error)
@@ -36,6 +37,9 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
     except DatabaseError:
         log.exception("an event could not be stored")
         return _answer(503, "try again")
+    except Exception:  # becomes a 500: Stripe tries again, and somebody must hear of it
+        _count(500)
+        raise
     # Also for a row that was there before: its first wake-up may have been lost.
     if event_id:
         enqueue("fulfillment.tasks.handle_event", event_id)
@@ -48,4 +52,10 @@ def _declared_size(request: HttpRequest) -> int:
 
 
 def _answer(status: int, text: str) -> HttpResponse:
+    _count(status)
     return HttpResponse(text.encode("ascii", "replace"), status=status, content_type="text/plain")
+
+
+def _count(status: int) -> None:
+    measures.webhook_answered(status)
+    refusals.answered(status)

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -88,6 +89,8 @@ def manage(command: str, *options: str, env: Mapping[str, str], after: Callable[
 
 def shop(settings: Mapping[str, str], ports: Ports, var: Path) -> list[Process]:
     """The worker with its beat, the sweep and the web server."""
+    if not os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        settings = {**settings, "PROMETHEUS_MULTIPROC_DIR": str(emptied(var / "metrics"))}
     python = [sys.executable, "-m"]
     worker = ["celery", "--quiet", "-A", "storefront", "worker", "-B", "-s", str(var / "beat"), "--loglevel=INFO"]
     worker += ["--queues=celery,mail", "--concurrency=2", "--without-gossip", "--without-mingle"]
@@ -123,6 +126,13 @@ def shop(settings: Mapping[str, str], ports: Ports, var: Path) -> list[Process]:
             grace=10,
         ),
     ]
+
+
+def emptied(folder: Path) -> Path:
+    """The folder, private and without what an earlier run has counted."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700, parents=True)
+    return folder
 
 
 def answers(port: int, path: str) -> bool:

@@ -1,12 +1,27 @@
 """What a load balancer asks: is the process alive, and can it do its work?"""
 
+import time
+from datetime import datetime, timedelta
+
 from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.db.models import Count, Min, Q
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from fulfillment.models import Delivery, StripeEvent
+
+LATE = timedelta(minutes=5)
+LOOK_AGAIN = 5  # seconds: reading all migrations takes a tenth of one
+
+
+class _Schema:
+    """What this process knows of the migrations. Once applied they stay so; the next release is another process."""
+
+    applied = False
+    looked_at = float("-inf")
 
 
 @never_cache
@@ -19,15 +34,49 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when the database answers, with how much work is waiting; 503 otherwise. The broker is not asked: without
-    it the sweep delivers."""
-    now = timezone.now()
+    """200 when the database answers and has every migration; 503 with the reasons otherwise.
+
+    Work that is late is told, and is no reason to take the shop away from its visitors: another web process would
+    be no help. The broker is not asked: without it the sweep delivers.
+    """
     try:
         connection.ensure_connection()
-        waiting = {
-            "events_due": StripeEvent.objects.due(now).count(),
-            "deliveries_due": Delivery.objects.due(now).count(),
-        }
+        if not _is_migrated():
+            return _not_ready("migrations are pending")
+        waiting = _waiting(timezone.now())
     except DatabaseError:
-        return JsonResponse({"status": "the database does not answer"}, status=503)
-    return JsonResponse({"status": "ok", **waiting})
+        return _not_ready("the database does not answer")
+    late = max(waiting["oldest_event_seconds"], waiting["oldest_delivery_seconds"]) > LATE.total_seconds()
+    return JsonResponse({"status": "late" if late else "ok", **waiting})
+
+
+def _not_ready(reason: str) -> JsonResponse:
+    return JsonResponse({"status": "not ready", "reasons": [reason]}, status=503)
+
+
+def _is_migrated() -> bool:
+    if not _Schema.applied and time.monotonic() - _Schema.looked_at >= LOOK_AGAIN:
+        executor = MigrationExecutor(connection)
+        _Schema.applied = not executor.migration_plan(executor.loader.graph.leaf_nodes())
+        _Schema.looked_at = time.monotonic()
+    return _Schema.applied
+
+
+def _waiting(now: datetime) -> dict[str, int]:
+    """How much is due, and for how many seconds the oldest waits: an event to be handled, a mail to be accepted."""
+    events = StripeEvent.objects.filter(state=StripeEvent.State.RECEIVED).aggregate(
+        due=Count("pk", filter=Q(next_attempt_at__lte=now)), oldest=Min("received_at")
+    )
+    deliveries = Delivery.objects.filter(state__in=Delivery.DUE_STATES).aggregate(
+        due=Count("pk", filter=Q(next_attempt_at__lte=now)), oldest=Min("created_at")
+    )
+    return {
+        "events_due": events["due"],
+        "oldest_event_seconds": _age(events["oldest"], now),
+        "deliveries_due": deliveries["due"],
+        "oldest_delivery_seconds": _age(deliveries["oldest"], now),
+    }
+
+
+def _age(at: datetime | None, now: datetime) -> int:
+    return max(0, int((now - at).total_seconds())) if at else 0

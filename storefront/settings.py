@@ -3,6 +3,7 @@
 `.env.example` names each variable. A secret has no default: a missing one stops the start and says what to put there.
 """
 
+import os
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -251,7 +252,7 @@ ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 # https://docs.djangoproject.com/en/5.2/topics/security/
 
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -342,6 +343,18 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_ROUTES = {"fulfillment.tasks.send_delivery": {"queue": "mail"}}  # a slow mail server holds up mail alone
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "fulfillment.tasks.sweep", "schedule": 60.0, "options": {"expires": 60}},
+    "alerts": {"task": "fulfillment.tasks.check_alerts", "schedule": 60.0, "options": {"expires": 60}},
+    "reconcile": {
+        "task": "fulfillment.tasks.reconcile",
+        "schedule": 600.0,
+        "args": (6,),
+        "options": {"expires": 600},
+    },
+    "reconcile 30 days": {
+        "task": "fulfillment.tasks.reconcile",
+        "schedule": crontab(hour="2", minute="40"),
+        "args": (720,),
+    },
     "purge events": {
         "task": "fulfillment.tasks.purge_events",
         "schedule": crontab(hour="3", minute="40"),
@@ -356,6 +369,17 @@ PRODUCTS_PER_PAGE = 12
 LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its order's files
 OPEN_ORDER_SECONDS = number("OPEN_ORDER_SECONDS", 60)  # how old an open order is when the sweep asks Stripe
 SWEEP_GRACE_SECONDS = number("SWEEP_GRACE_SECONDS", 2)  # what a worker is given before the sweep steps in
+
+# Figures for Prometheus
+
+METRICS_TOKEN = optional("METRICS_TOKEN", "")  # lets scrapers from elsewhere read /metrics
+# Where the processes of one machine keep their counters. prometheus-client reads the variable when it is imported,
+# wants an existing folder, and takes an empty name for the working directory.
+PROMETHEUS_MULTIPROC_DIR = optional("PROMETHEUS_MULTIPROC_DIR", "")
+if PROMETHEUS_MULTIPROC_DIR:
+    Path(PROMETHEUS_MULTIPROC_DIR).mkdir(mode=0o700, parents=True, exist_ok=True)
+else:
+    os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
 LOGGING = {
     "version": 1,

@@ -7,7 +7,7 @@ from catalog import covers
 from catalog import views as catalog
 from fulfillment import buying, downloads, library, link_pages, webhook
 from orders import views as orders
-from storefront import health
+from storefront import health, metrics
 
 urlpatterns = [
     path("", catalog.product_list, name="catalog"),
@@ -29,4 +29,5 @@ urlpatterns = [
     path("webhooks/stripe/", webhook.stripe_webhook, name="stripe_webhook"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
 ]

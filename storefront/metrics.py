@@ -1,0 +1,126 @@
+"""Figures for Prometheus: what waits, read from the database when asked, and what each process has counted."""
+
+import ipaddress
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.db import DatabaseError
+from django.db.models import Count, Min
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.crypto import constant_time_compare
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from fulfillment import measures
+from fulfillment.models import Delivery, Entitlement, StripeEvent
+from orders.models import Order
+
+# A proxy adds at least one of these, and then the address is the proxy's own.
+FORWARDED = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-IP")
+
+
+@never_cache
+@require_safe
+def metrics(request: HttpRequest) -> HttpResponse:
+    """For scrapers on this machine or its private network that come directly, and for bearers of METRICS_TOKEN.
+    For all others there is no such page."""
+    if not (_has_token(request) or _is_near(request)):
+        raise Http404
+    registry = CollectorRegistry()
+    registry.register(Backlog())
+    registry.register(Processes() if settings.PROMETHEUS_MULTIPROC_DIR else measures.REGISTRY)
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _has_token(request: HttpRequest) -> bool:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if not settings.METRICS_TOKEN or scheme.lower() != "bearer":
+        return False
+    return constant_time_compare(token.strip(), settings.METRICS_TOKEN)
+
+
+def _is_near(request: HttpRequest) -> bool:
+    if any(name in request.headers for name in FORWARDED):
+        return False
+    try:
+        address = ipaddress.ip_address(request.META.get("REMOTE_ADDR", ""))
+    except ValueError:  # a Unix socket has none, and behind it stands a proxy
+        return False
+    # Before Python 3.13 every IPv4 address counts as private when it is written as ::ffff:1.2.3.4.
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_private
+
+
+class Processes(Collector):
+    """The sum over all processes of this machine, those that have ended included."""
+
+    def collect(self) -> Iterator[Metric]:
+        # A process that is killed while it starts leaves an empty file, over which the library would stumble for ever.
+        files = [str(path) for path in Path(settings.PROMETHEUS_MULTIPROC_DIR).glob("*.db") if path.stat().st_size]
+        yield from MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]
+
+
+class Backlog(Collector):
+    """What waits now. A constant number of queries, each over an index of nothing but what waits."""
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            found = list(_backlog(timezone.now()))
+        except DatabaseError:
+            yield _gauge("shop_database_up", "Whether the database answers.", 0)
+            return
+        yield _gauge("shop_database_up", "Whether the database answers.", 1)
+        yield from found
+
+
+def _backlog(now: datetime) -> Iterator[Metric]:
+    events = StripeEvent.objects
+    unhandled = events.filter(state=StripeEvent.State.RECEIVED).aggregate(n=Count("pk"), oldest=Min("received_at"))
+    yield _gauge("shop_events_unhandled", "Events of Stripe that are stored and not handled.", unhandled["n"])
+    yield _gauge(
+        "shop_events_oldest_unhandled_seconds", "Age of the oldest of them.", seconds_since(unhandled["oldest"], now)
+    )
+    failed = events.filter(state=StripeEvent.State.FAILED).count()
+    yield _gauge("shop_events_failed", "Events given up, for `replay --failed`.", failed)
+    yield from _deliveries(now)
+    given_up = Delivery.objects.filter(state=Delivery.State.GAVE_UP).count()
+    yield _gauge("shop_deliveries_given_up", "Mails refused, or tried for days.", given_up)
+    attention = Order.objects.exclude(attention="").count()
+    yield _gauge("shop_orders_attention", "Orders that need a person.", attention)
+    unsettled = Order.objects.unsettled(now).order_by().aggregate(n=Count("pk"), oldest=Min("next_check_at"))
+    yield _gauge("shop_orders_overdue", "Orders that Stripe must be asked about by now.", unsettled["n"])
+    yield _gauge(
+        "shop_orders_overdue_seconds", "How long the first of them waits.", seconds_since(unsettled["oldest"], now)
+    )
+    disputed = Entitlement.objects.filter(reason=Entitlement.Reason.DISPUTED)
+    yield _gauge(
+        "shop_orders_disputed",
+        "Orders with an open dispute.",
+        disputed.aggregate(n=Count("order_line__order", distinct=True))["n"],
+    )
+
+
+def _deliveries(now: datetime) -> Iterator[Metric]:
+    waiting = Delivery.objects.filter(state__in=Delivery.DUE_STATES).values_list("state")
+    rows = {state: (n, oldest) for state, n, oldest in waiting.annotate(Count("pk"), Min("created_at"))}
+    count = GaugeMetricFamily("shop_deliveries_waiting", "Mails that are not accepted yet.", labels=["state"])
+    for state in Delivery.DUE_STATES:
+        count.add_metric([state.value], rows.get(state, (0, None))[0])
+    yield count
+    oldest = min((at for _, at in rows.values()), default=None)
+    yield _gauge("shop_deliveries_oldest_seconds", "Age of the oldest of them.", seconds_since(oldest, now))
+
+
+def seconds_since(at: datetime | None, now: datetime) -> float:
+    return max(0.0, (now - at).total_seconds()) if at else 0.0
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)
