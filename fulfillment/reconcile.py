@@ -77,9 +77,12 @@ def _events(since: datetime, now: datetime, found: Reconciled, dry_run: bool, sa
     cursor = Cursor.objects.filter(name=CURSOR).first()
     start = max((cursor.at if cursor else since) - OVERLAP, now - EVENTS_KEPT)
     width = max(SLICE, (now - start) / 24)
+    told: set[str] = set()  # two slices share a second, and a dry run stores nothing that would tell
     while start < now:
         end = min(start + width, now)
-        missing = _missing(stripe_api.events_between(start, end, sorted(inbox.TYPES)))
+        listed = _missing(stripe_api.events_between(start, end, sorted(inbox.TYPES)))
+        missing = {event_id: body for event_id, body in listed.items() if event_id not in told}
+        told.update(missing)
         found.missing += len(missing)
         for event_id, body in missing.items():
             if not dry_run:

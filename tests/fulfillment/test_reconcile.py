@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fulfillment.models import Cursor, Delivery, Entitlement, StripeEvent
-from fulfillment.reconcile import reconcile
+from fulfillment.reconcile import OVERLAP, SLICE, reconcile
 from fulfillment.sweep import sweep
 from orders import stripe_api
 from orders.models import Order, TimelineEntry
@@ -157,6 +157,13 @@ def test_dry_run_says_what_differs_and_changes_nothing(world: World, client: Cli
         "would reconcile: 2 events missing; 1 sessions compared, 0 of others; 1 differed, 0 mended; 0 wrong\n"
     )
     assert (dump(), Cursor.objects.count(), drain()) == (before, 0, 0)
+
+
+def test_dry_run_counts_an_event_on_the_edge_of_two_slices_once(world: World, client: Client) -> None:
+    buy(world, client, ProductFactory())
+    since = timezone.now() + OVERLAP - SLICE - timedelta(milliseconds=10)
+    found = reconcile(since=since, dry_run=True, say=lambda _: None)
+    assert found.missing == 2
 
 
 def test_cursor_stays_until_all_is_stored(world: World, client: Client) -> None:
