@@ -50,7 +50,7 @@ def supervise(var: Path, ports: plan.Ports, started: float) -> int:
         signal.signal(number, lambda *_: supervisor.quit())
     try:
         supervisor.start(processes(os.environ, ports, var))
-        if not supervisor.quitting.is_set():
+        if not supervisor.quitting:
             supervisor.say(f"\n  ready in {time.monotonic() - started:.1f} s: http://{plan.HOST}:{ports.shop}/\n")
         supervisor.watch()
     finally:

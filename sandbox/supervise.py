@@ -63,23 +63,25 @@ class Supervisor:
         self.logs = private_folder(logs)
         self.screen = screen or sys.stdout
         self.colored = self.screen.isatty() and "NO_COLOR" not in os.environ
-        self.quitting = threading.Event()
+        # A plain flag: a signal handler that sets an Event hangs when it meets the main thread inside Event.wait, which
+        # holds the same lock.
+        self.quitting = False
         self._running: list[Running] = []
         self._writing = threading.Lock()
 
     def quit(self) -> None:
-        self.quitting.set()
+        self.quitting = True
 
     def start(self, processes: Iterable[Process]) -> None:
         """Start each one when the one before it is ready. Raises StartFailed with the last lines of the culprit."""
         for process in processes:
-            if self.quitting.is_set():
+            if self.quitting:
                 return
             child, reader = self._spawn(process)
             if not process.once:
                 self._running.append(Running(process, child, reader))
             try:
-                wait_until_ready(process, child, give_up=self.quitting.is_set)
+                wait_until_ready(process, child, give_up=lambda: self.quitting)
             except StartFailed as failure:
                 finish(process, child, reader)
                 raise StartFailed(f"{failure}\n{last_lines(self.log(process))}") from None
@@ -88,9 +90,10 @@ class Supervisor:
 
     def watch(self) -> None:
         """Return when told to quit. Restarts what may be restarted; raises Died when something is down for good."""
-        while not self.quitting.wait(0.1):
+        while not self.quitting:
             for one in self._running:
                 self._look_after(one)
+            time.sleep(0.1)
 
     def stop(self) -> None:
         """End all of them in reverse order of their start, each before the next is asked. May be repeated."""
@@ -106,7 +109,7 @@ class Supervisor:
                 self.screen.write(text + "\n")
                 self.screen.flush()
             except (OSError, ValueError):
-                self.quitting.set()
+                self.quitting = True
 
     def log(self, process: Process) -> Path:
         return self.logs / f"{process.name}.log"

@@ -5,11 +5,12 @@ import logging
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from sandbox.world.errors import ApiError
 from sandbox.world.server import SECRET_KEY, WEBHOOK_SECRET, PortTaken, World
+
+STOP = {signal.SIGTERM, signal.SIGINT}
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -30,9 +31,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
 
 def main(arguments: list[str]) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    # Blocked here and in every thread to come, so that they wait for sigwait. A handler that sets an Event would hang
+    # when the signal meets the main thread on its way into Event.wait, which holds the same lock.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     try:
         world = World(**vars(options(arguments)))
         world.start()
@@ -40,7 +41,7 @@ def main(arguments: list[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     print(f"sandbox ready: {world.base_url}/ (mail to 127.0.0.1:{world.smtp_port})", flush=True)
-    stop.wait()
+    signal.sigwait(STOP)
     world.stop()
     return 0
 
