@@ -11,7 +11,7 @@ from catalog.models import Product
 from fulfillment import measures
 from fulfillment.models import Delivery, Entitlement
 from orders import checkout, payments
-from orders.facts import Facts
+from orders.facts import Facts, is_marked
 from orders.models import Order, OrderLine, TimelineEntry
 
 log = logging.getLogger(__name__)
@@ -66,11 +66,7 @@ def _locked_order(facts: Facts) -> Order | None:
     orders = Order.objects.select_for_update(of=("self",))
     order = orders.filter(stripe_session_id=facts.session_id).first() or _own_order(facts)
     abandoned = payments.state_of(facts) == Order.State.EXPIRED
-    if (
-        order
-        or abandoned
-        or not (facts.payment_link or facts.metadata.get("storefront_order") or facts.metadata.get("product_slug"))
-    ):
+    if order or abandoned or not is_marked(facts.payment_link, facts.metadata):
         return order
     # Whoever comes second waits here for the first to commit, then finds its row.
     Order.objects.bulk_create([_order_from(facts)], ignore_conflicts=True)

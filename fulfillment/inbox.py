@@ -192,11 +192,16 @@ def session_of(event: StripeEvent) -> str:
         intent_id = _text(_object(json.loads(bytes(event.body))).get("payment_intent"))
     if not intent_id:
         raise EventIgnored("no PaymentIntent behind it")
-    known = Order.objects.filter(stripe_payment_intent_id=intent_id).values_list("stripe_session_id", flat=True).first()
-    session_id = known or stripe_api.session_of_payment_intent(intent_id)
+    session_id = session_behind(intent_id)
     if session_id is None:
         raise EventIgnored("a payment that no Checkout Session made")
     return session_id
+
+
+def session_behind(intent_id: str) -> str | None:
+    """The id of the Checkout Session that made a PaymentIntent, from our rows or else from Stripe; None if none did."""
+    known = Order.objects.filter(stripe_payment_intent_id=intent_id).values_list("stripe_session_id", flat=True).first()
+    return known or stripe_api.session_of_payment_intent(intent_id)
 
 
 def _finish(event: StripeEvent, claim: uuid.UUID, *, state: StripeEvent.State, note: str) -> bool:

@@ -161,8 +161,7 @@ def _money(since: datetime, now: datetime, found: Reconciled, dry_run: bool, say
 
 
 def _mend_payment(intent_id: str, found: Reconciled, dry_run: bool, say: Say) -> None:
-    known = Order.objects.filter(stripe_payment_intent_id=intent_id).values_list("stripe_session_id", flat=True).first()
-    session_id = known or stripe_api.session_of_payment_intent(intent_id)
+    session_id = inbox.session_behind(intent_id)
     if session_id is None:
         found.foreign += 1
         return

@@ -11,7 +11,7 @@ from typing import Any
 import stripe
 from django.conf import settings
 
-from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, Refund
+from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, Refund, is_marked
 
 SIGNATURE_TOLERANCE = 300  # seconds, https://docs.stripe.com/webhooks#replay-attacks
 SESSION_ID = re.compile(r"cs_(test|live)_[A-Za-z0-9]{1,200}", re.ASCII)
@@ -200,7 +200,7 @@ def _listed(row: dict[str, Any]) -> ListedSession:
         is_paid=row["payment_status"] in ("paid", "no_payment_required"),
         amount_total=row.get("amount_total") or 0,
         currency=row.get("currency") or "",
-        is_marked=bool(row.get("payment_link") or metadata.get("storefront_order") or metadata.get("product_slug")),
+        is_marked=is_marked(_id(row.get("payment_link")), metadata),
     )
 
 

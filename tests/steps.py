@@ -12,10 +12,12 @@ from django.db import close_old_connections
 from django.test import Client
 
 from catalog.models import Product
+from fulfillment.models import Entitlement
 from orders.models import Order
 from sandbox.world.server import World
 
 GUEST = "guest@example.com"
+DELIVERED = ("paid", ["active"], ["pending"])  # what `states` says once all that is left is to send the mail
 
 
 def begin_checkout(client: Client, product: Product) -> Order:
@@ -90,3 +92,10 @@ def body_of(answer: Any) -> bytes:
     finally:
         request_finished.connect(close_old_connections)
     return body
+
+
+def states(order: Order) -> tuple[str, list[str], list[str]]:
+    """Of an order, its entitlements and its mails, as they are in the database now."""
+    order.refresh_from_db()
+    entitlements = Entitlement.objects.filter(order_line__order=order).values_list("state", flat=True)
+    return order.state, list(entitlements), list(order.deliveries.values_list("state", flat=True))

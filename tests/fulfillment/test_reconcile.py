@@ -18,7 +18,7 @@ from orders.models import Order, TimelineEntry
 from sandbox.world.server import World
 from storefront.celery import app
 from tests.factories import ProductFactory
-from tests.steps import begin_checkout, buy, events, pay_by_link, report
+from tests.steps import DELIVERED, begin_checkout, buy, events, pay_by_link, report, states
 
 pytestmark = pytest.mark.django_db
 
@@ -44,15 +44,6 @@ def dump() -> list[list[object]]:
 def no_events_left_to_find() -> None:
     """Stripe's events are behind the cursor, overlap included: only the lists of sessions and money remain."""
     Cursor.objects.update_or_create(name="stripe events", defaults={"at": timezone.now() + timedelta(hours=1)})
-
-
-def states(order: Order) -> tuple[str, list[str], list[str]]:
-    order.refresh_from_db()
-    entitlements = Entitlement.objects.filter(order_line__order=order).values_list("state", flat=True)
-    return order.state, list(entitlements), list(order.deliveries.values_list("state", flat=True))
-
-
-DELIVERED = ("paid", ["active"], ["pending"])
 
 
 def test_lost_webhooks_are_stored_and_handled(world: World, client: Client) -> None:

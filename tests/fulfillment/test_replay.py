@@ -17,7 +17,7 @@ from fulfillment.sweep import sweep
 from orders.models import Order, TimelineEntry
 from sandbox.world.server import World
 from tests.factories import OrderFactory, ProductFactory
-from tests.steps import GUEST, begin_checkout, buy, pay_by_link, report
+from tests.steps import DELIVERED, GUEST, begin_checkout, buy, pay_by_link, report, states
 
 pytestmark = pytest.mark.django_db
 
@@ -53,15 +53,6 @@ def failed_event(world: World, client: Client, product: Product | None = None) -
     report(world, client, "checkout.session.completed")
     StripeEvent.objects.update(state="failed", attempts=10, note="a bug")
     return order
-
-
-def states(order: Order) -> tuple[str, list[str], list[str]]:
-    order.refresh_from_db()
-    entitlements = Entitlement.objects.filter(order_line__order=order).values_list("state", flat=True)
-    return order.state, list(entitlements), list(order.deliveries.values_list("state", flat=True))
-
-
-DELIVERED = ("paid", ["active"], ["pending"])
 
 
 def test_event_that_failed_comes_back_to_life(world: World, client: Client) -> None:
