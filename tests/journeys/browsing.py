@@ -64,8 +64,8 @@ class Browsing:
             self.problems.append(f"to another host: {request.url}")
 
     def _failed(self, request: Request) -> None:
-        saved = request.failure == "net::ERR_ABORTED" and "/downloads/" in request.url  # it became a file on disk
-        if not saved:
+        # Aborted by the browser itself: it became a file on disk, or its page was left or its window closed meanwhile.
+        if request.failure != "net::ERR_ABORTED":
             self._note(str(request.failure), request.url)
 
     def _response(self, response: Response) -> None:
