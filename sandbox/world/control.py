@@ -72,14 +72,20 @@ def money_routes(control: Blueprint, account: Account) -> None:
     def expire(session_id: str) -> Response:
         return jsonify(payments.expire(account, session_id))
 
+    @control.post("/recover/<session_id>")
+    def recover(session_id: str) -> Response:
+        return jsonify(payments.recover(account, session_id))
+
+    @control.post("/discount/<session_id>")
+    def discount(session_id: str) -> Response:
+        return jsonify(payments.discount(account, session_id, percent=int(given().get("percent", 100))))
+
     @control.post("/refund")
     def refund() -> Response:
         body = given()
         amount = int(body["amount"]) if body.get("amount") else None
-        pending, reason = bool(body.get("pending")), body.get("reason")
-        return jsonify(
-            aftermath.refund(account, charge_id(account, body), amount=amount, reason=reason, pending=pending)
-        )
+        options = {"reason": body.get("reason"), "metadata": body.get("metadata"), "pending": bool(body.get("pending"))}
+        return jsonify(aftermath.refund(account, charge_id(account, body), amount=amount, **options))
 
     @control.post("/refund/<refund_id>/fail")
     def fail_refund(refund_id: str) -> Response:
