@@ -185,8 +185,9 @@ def _unhandled(now: datetime) -> list[Case]:
 
 
 def _given_up(now: datetime) -> list[Case]:
-    """Mails given up on, unless a later mail of the same order was written since."""
+    """Mails given up on, unless a later mail of the same order was written since, and not withdrawn."""
     later = Delivery.objects.filter(order=OuterRef("order"), pk__gt=OuterRef("pk"))
+    later = later.exclude(state=Delivery.State.WITHDRAWN)
     mails = Delivery.objects.filter(~Exists(later), state=Delivery.State.GAVE_UP).order_by("-created_at")
     return [
         Case(str(pk), f"order {reference}, written {_time(at)}")

@@ -101,7 +101,7 @@ def checkout_done(request: HttpRequest) -> HttpResponse:
     context = {
         "order": order,
         "items": library.items(Actor.of(request), order=order),
-        "mail": order.deliveries.filter(kind=Delivery.Kind.ORDER).first(),
+        "mail": order.deliveries.filter(kind=Delivery.Kind.ORDER).last(),
         "refresh": REFRESH_SECONDS[min(count, len(REFRESH_SECONDS) - 1)],
         "looked": count + 1,
     }

@@ -135,6 +135,10 @@ class Delivery(models.Model):
     class Kind(models.TextChoices):
         ORDER = "order", "order and its files"
         LINK = "link", "fresh link"
+        WAITING = "waiting", "payment on its way"
+        FAILED = "failed", "payment failed"
+        REFUND = "refund"
+        REFUND_FAILED = "refund_failed", "refund failed"
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -142,13 +146,17 @@ class Delivery(models.Model):
         SENT = "sent"
         UNCONFIRMED = "unconfirmed"
         GAVE_UP = "gave_up", "gave up"
+        WITHDRAWN = "withdrawn", "no longer needed"
 
     DUE_STATES = (State.PENDING, State.SENDING, State.UNCONFIRMED)
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="deliveries")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=16, choices=Kind)
     seq = models.PositiveSmallIntegerField(default=1)
     recipient = models.CharField(max_length=254)
+    # Which of several happenings it tells of, by its id at Stripe, and the minor units that are its news.
+    about = models.CharField(max_length=255, blank=True, default="", db_default="")
+    amount = models.BigIntegerField(default=0, db_default=0)
     state = models.CharField(max_length=12, choices=State, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     # While a sender holds the row this is the end of its lease.
@@ -163,6 +171,12 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         constraints = (
             models.UniqueConstraint("order", "kind", "seq", name="delivery_once"),
+            models.UniqueConstraint(
+                "order", "kind", "about", name="delivery_once_for_each_happening", condition=~Q(about="")
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind__in=("refund", "refund_failed")) | ~Q(about=""), name="delivery_of_refund_names_it"
+            ),
             models.CheckConstraint(
                 condition=~Q(state="sent") | Q(sent_at__isnull=False), name="delivery_sent_has_time"
             ),

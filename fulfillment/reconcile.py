@@ -130,7 +130,7 @@ def _sessions(since: datetime, now: datetime, found: Reconciled, dry_run: bool, 
 def _orders(session_ids: list[str]) -> Iterable[Order]:
     lines = OrderLine.objects.filter(order=OuterRef("pk"))
     without_access = lines.filter(~Exists(Entitlement.objects.filter(order_line=OuterRef("pk"))))
-    mails = Delivery.objects.filter(order=OuterRef("pk"))
+    mails = Delivery.objects.filter(order=OuterRef("pk"), kind=Delivery.Kind.ORDER)
     return Order.objects.filter(stripe_session_id__in=session_ids).annotate(
         lacks=Exists(without_access) | ~Exists(mails)
     )

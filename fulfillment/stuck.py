@@ -90,11 +90,12 @@ def _lines_without_access(before: datetime) -> Iterator[Stuck]:
 
 
 def _orders_without_mail(before: datetime) -> Iterator[Stuck]:
-    """Paid, and no mail accepted: unless one is named by `_mails`."""
-    mails = Delivery.objects.filter(order=OuterRef("pk"))
+    """Paid, and no mail accepted: unless one is named by `_mails`, or it was withdrawn since its access ended."""
+    of_payment = (Delivery.Kind.WAITING, Delivery.Kind.FAILED)
+    mails = Delivery.objects.filter(order=OuterRef("pk")).exclude(kind__in=of_payment)
     named = Q(state=Delivery.State.GAVE_UP) | Q(state__in=Delivery.DUE_STATES, created_at__lt=before)
     orders = Order.objects.filter(
-        ~Exists(mails.filter(Q(state=Delivery.State.SENT) | named)),
+        ~Exists(mails.filter(Q(state__in=(Delivery.State.SENT, Delivery.State.WITHDRAWN)) | named)),
         state=Order.State.PAID,
         paid_at__lt=before,
         attention="",

@@ -128,6 +128,12 @@ class Order(models.Model):
         return self.is_paid and self.refunded == self.total > 0
 
     @property
+    def gives_access(self) -> bool:
+        """Whether its money is here to stay as far as anybody knows, so that what was bought may be read."""
+        taken_back = self.dispute in (self.Dispute.OPEN, self.Dispute.LOST)
+        return self.is_paid and not self.is_refunded and not taken_back
+
+    @property
     def total_display(self) -> str:
         return money.display(self.total, self.currency)
 
@@ -144,7 +150,7 @@ class OrderLine(models.Model):
     edition = models.ForeignKey(Edition, models.PROTECT, related_name="order_lines")
     name = models.CharField(max_length=120)
     unit_price = models.BigIntegerField(help_text="Minor units of the order's currency.")
-    quantity = models.PositiveSmallIntegerField(default=1)
+    quantity = models.PositiveIntegerField(default=1)  # a Payment Link's buyer may ask for up to 999,999
     refunded = models.BigIntegerField(default=0, help_text="Minor units.")
 
     class Meta:

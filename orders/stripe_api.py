@@ -11,7 +11,7 @@ from typing import Any
 import stripe
 from django.conf import settings
 
-from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, Refund, is_marked
+from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, PaidLine, Refund, is_marked
 
 SIGNATURE_TOLERANCE = 300  # seconds, https://docs.stripe.com/webhooks#replay-attacks
 SESSION_ID = re.compile(r"cs_(test|live)_[A-Za-z0-9]{1,200}", re.ASCII)
@@ -78,7 +78,7 @@ def _session_params(new: NewSession) -> dict[str, Any]:
         "client_reference_id": new.reference,
         "metadata": {
             "storefront_order": new.reference,
-            "product_slug": ",".join(line.slug for line in new.lines),
+            **({"product_slug": new.lines[0].slug} if len(new.lines) == 1 else {}),
         },
         "payment_intent_data": {"metadata": {"storefront_order": new.reference}},
         "success_url": new.success_url,
@@ -91,6 +91,7 @@ def _session_params(new: NewSession) -> dict[str, Any]:
                     "unit_amount": line.unit_price,
                     "product_data": {
                         "name": line.name,
+                        "metadata": {"product_slug": line.slug},
                         **({"images": [line.image_url]} if line.image_url else {}),
                     },
                 },
@@ -104,16 +105,17 @@ def _session_params(new: NewSession) -> dict[str, Any]:
 
 
 def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
-    """Everything Stripe says now about one Checkout Session: payment, refunds, disputes.
+    """Everything Stripe says now about one Checkout Session: lines, payment, refunds, disputes.
 
-    One request, and one more for each of refunds and disputes where the charge says that there are any.
+    One request; one more for disputes where the charge says that there are any, and one for each further page of a
+    session with more than ten lines or refunds. Refunds that failed are among the refunds.
     Raises SessionUnknown, StripeRefused, StripeUnavailable.
     """
     if not SESSION_ID.fullmatch(session_id):
         raise SessionUnknown(f"{session_id[:60]!r} is not the id of a Checkout Session")
     session = _ask(
         lambda client: client.v1.checkout.sessions.retrieve(
-            session_id, params={"expand": ["payment_intent.latest_charge", "line_items"]}
+            session_id, params={"expand": ["payment_intent.latest_charge.refunds", "line_items.data.price.product"]}
         ),
         patience,
     ).to_dict()
@@ -125,11 +127,9 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
         status=session.get("status") or "",
         payment_status=session["payment_status"],
         client_reference_id=session.get("client_reference_id") or "",
-        # PostgreSQL takes no NUL, not even in a comparison.
-        metadata={key: str(value).replace("\x00", "") for key, value in (session.get("metadata") or {}).items()},
+        metadata={key: _plain(value) for key, value in (session.get("metadata") or {}).items()},
         payment_link=_id(session.get("payment_link")),
         email=(session.get("customer_details") or {}).get("email") or "",
-        line_count=len((session.get("line_items") or {}).get("data") or ()),
         amount_subtotal=session.get("amount_subtotal") or 0,
         amount_total=session.get("amount_total") or 0,
         currency=session.get("currency") or "",
@@ -137,23 +137,53 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
         payment_intent_id=intent.get("id", ""),
         payment_intent_status=intent.get("status", ""),
         paid_at=datetime.fromtimestamp(charge["created"], UTC) if charge.get("paid") else None,
-        refunds=_refunds(intent["id"], patience) if charge.get("amount_refunded") else (),
+        refunds=_refunds(intent.get("id", ""), charge.get("refunds") or {}, patience),
         disputes=_disputes(intent["id"], patience) if charge.get("disputed") else (),
+        lines=_lines(session["id"], session.get("line_items") or {}, patience),
+        recovered_from=_id(session.get("recovered_from")),
     )
 
 
-def _refunds(payment_intent_id: str, patience: Patience) -> tuple[Refund, ...]:
-    def every_page(client: stripe.StripeClient) -> list[dict[str, Any]]:
-        found = client.v1.refunds.list(params={"payment_intent": payment_intent_id, "limit": 100})
-        return [refund.to_dict() for refund in found.auto_paging_iter()]
+def _lines(session_id: str, first: dict[str, Any], patience: Patience) -> tuple[PaidLine, ...]:
+    """Every line in Stripe's order; `first` is the page that the session brought along, ten lines at most."""
+    rows = first.get("data") or []
+    if first.get("has_more"):
+        params: Any = {"limit": 100, "expand": ["data.price.product"]}
+        rows = _all(lambda client: client.v1.checkout.sessions.line_items.list(session_id, params=params), patience)
+    return tuple(_line(row) for row in rows)
 
-    rows = _ask(every_page, patience)
+
+def _line(row: dict[str, Any]) -> PaidLine:
+    price = row.get("price") or {}
+    product = price.get("product")
+    described = [one for one in (price, product) if isinstance(one, dict)]  # a product may be deleted, or an id
+    slugs = ((one.get("metadata") or {}).get("product_slug") for one in described)
+    return PaidLine(
+        name=_plain(row.get("description") or ""),
+        price_id=_plain(price.get("id") or ""),
+        slug=_plain(next((slug for slug in slugs if slug), "")),
+        quantity=row.get("quantity") or 1,
+        amount=row.get("amount_subtotal") or 0,
+    )
+
+
+def _plain(value: Any) -> str:
+    """Text that PostgreSQL takes, if only in a comparison: no NUL, no lone surrogate."""
+    return str(value).replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _refunds(payment_intent_id: str, first: dict[str, Any], patience: Patience) -> tuple[Refund, ...]:
+    """All of them, by id; `first` is the page that the charge brought along, the ten newest."""
+    rows = first.get("data") or []
+    if first.get("has_more"):
+        params: Any = {"payment_intent": payment_intent_id, "limit": 100}
+        rows = _all(lambda client: client.v1.refunds.list(params=params), patience)
     return tuple(
         Refund(
             id=row["id"],
             amount=row["amount"],
             status=row.get("status") or "",
-            order_line=(row.get("metadata") or {}).get("order_line", ""),
+            order_line=_plain((row.get("metadata") or {}).get("order_line", "")),
         )
         for row in sorted(rows, key=lambda row: row["id"])
     )
@@ -212,9 +242,9 @@ def payments_taken_back_since(since: datetime) -> list[str]:
     return list(dict.fromkeys(intent_id for row in rows if (intent_id := _id(row.get("payment_intent")))))
 
 
-def _all(call: Any) -> list[dict[str, Any]]:
+def _all(call: Any, patience: Patience = Patience.WORKER) -> list[dict[str, Any]]:
     """Every row of a list, page by page."""
-    return _ask(lambda client: [row.to_dict() for row in call(client).auto_paging_iter()], Patience.WORKER)  # type: ignore[no-any-return]
+    return _ask(lambda client: [row.to_dict() for row in call(client).auto_paging_iter()], patience)  # type: ignore[no-any-return]
 
 
 def verify_signature(body: bytes, header: str, secrets: list[str]) -> None:

@@ -84,8 +84,15 @@ def money_routes(control: Blueprint, account: Account) -> None:
     def refund() -> Response:
         body = given()
         amount = int(body["amount"]) if body.get("amount") else None
-        options = {"reason": body.get("reason"), "metadata": body.get("metadata"), "pending": bool(body.get("pending"))}
-        return jsonify(aftermath.refund(account, charge_id(account, body), amount=amount, **options))
+        refunded = aftermath.refund(
+            account,
+            charge_id(account, body),
+            amount=amount,
+            reason=body.get("reason"),
+            metadata=body.get("metadata"),
+            pending=bool(body.get("pending")),
+        )
+        return jsonify(refunded)
 
     @control.post("/refund/<refund_id>/fail")
     def fail_refund(refund_id: str) -> Response:

@@ -30,7 +30,7 @@ from fulfillment.models import Delivery, Entitlement, StripeEvent
 from fulfillment.sweep import Swept, sweep, sweep_money
 from orders.models import Order
 from sandbox.world.server import World, free_port
-from tests.factories import ProductFactory
+from tests.factories import OrderFactory, ProductFactory
 from tests.steps import GUEST, begin_checkout, buy, events, pay_by_link, report, signed
 
 pytestmark = pytest.mark.django_db
@@ -134,7 +134,8 @@ def test_pass_ends_between_two_rows_when_it_is_told_to(world: World, client: Cli
 def test_stripe_away_leaves_the_order_for_later_and_the_others_go_on(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     Order.objects.update(next_check_at=timezone.now())
-    Delivery.objects.create(order=order, kind="link", recipient=GUEST)
+    other = OrderFactory(state="paid", email=GUEST)
+    Delivery.objects.create(order=other, kind="link", recipient=GUEST)
     world.control("faults", {"area": "api", "kind": "error", "status": 500})
     swept = sweep()
     assert (swept.orders, swept.failed, swept.mails) == (0, 1, 1)
