@@ -9,7 +9,7 @@ from functools import partial
 from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
-from fulfillment import inbox
+from fulfillment import event_types, inbox
 from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
 from fulfillment.preview import preview
@@ -148,7 +148,7 @@ def _things(selection: Selection) -> Iterator[_Thing]:
 
 def _inbox(selection: Selection) -> Iterator[_Thing]:
     """Events of the types that lead to a session, the oldest first."""
-    events = StripeEvent.objects.filter(type__in=inbox.TYPES, livemode=stripe_api.is_live())
+    events = StripeEvent.objects.filter(type__in=event_types.TYPES, livemode=stripe_api.is_live())
     if selection.type:
         events = events.filter(type=selection.type)
     if selection.since:
@@ -175,6 +175,6 @@ def _session_of_event(event: StripeEvent | None) -> str:
         raise LookupError("there is no such event in the inbox: reconcile fetches what is missing")
     if event.livemode != stripe_api.is_live():
         raise _NotOurs("it belongs to the other mode than this shop's key")
-    if event.type not in inbox.TYPES:
+    if event.type not in event_types.TYPES:
         raise _NotOurs("nothing in the shop follows from this type")
     return inbox.session_of(event)
