@@ -343,7 +343,19 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_ROUTES = {"fulfillment.tasks.send_delivery": {"queue": "mail"}}  # a slow mail server holds up mail alone
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "fulfillment.tasks.sweep", "schedule": 60.0, "options": {"expires": 60}},
-    "alerts": {"task": "fulfillment.tasks.check_alerts", "schedule": 60.0, "options": {"expires": 60}},
+    "alerts": {"task": "fulfillment.tasks.check_alerts", "schedule": 10.0, "options": {"expires": 10}},
+    "sign of the worker": {
+        "task": "fulfillment.tasks.give_sign",
+        "schedule": 10.0,
+        "args": ("worker",),
+        "options": {"expires": 30},
+    },
+    "sign of the mail worker": {
+        "task": "fulfillment.tasks.give_sign",
+        "schedule": 10.0,
+        "args": ("mail",),
+        "options": {"expires": 30, "queue": "mail"},
+    },
     "reconcile": {
         "task": "fulfillment.tasks.reconcile",
         "schedule": 600.0,
@@ -369,6 +381,11 @@ PRODUCTS_PER_PAGE = 12
 LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its order's files
 OPEN_ORDER_SECONDS = number("OPEN_ORDER_SECONDS", 60)  # how old an open order is when the sweep asks Stripe
 SWEEP_GRACE_SECONDS = number("SWEEP_GRACE_SECONDS", 2)  # what a worker is given before the sweep steps in
+
+# Errors and alerts to Sentry, or to anything that speaks its protocol
+
+SENTRY_DSN = optional("SENTRY_DSN", "")
+
 
 # Figures for Prometheus
 
