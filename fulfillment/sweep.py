@@ -34,6 +34,7 @@ class Swept:
     mails: int = 0
     covers: int = 0
     failed: int = 0
+    more: bool = False  # there may be more of a kind than one pass looks at
     stopping: Callable[[], bool] = lambda: False  # asked between two rows, so that a long pass ends when it is told to
     at_work: Callable[[], None] = lambda: None  # called before each row, so that a long pass does not look dead
 
@@ -80,6 +81,7 @@ def _each(keys: list[Key], act: Callable[[Key], bool], unsolved: Callable[[list[
     """How many of `keys` were acted on. One that raises is logged and never stops the others; of the rest `unsolved`
     tells how many are still wrong."""
     done, tried = 0, []
+    swept.more |= len(keys) == BATCH
     for key in keys:
         if swept.stopping():
             break

@@ -27,14 +27,21 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, watch: float | None, **options: Any) -> None:
         if watch is None:
-            swept = sweep.sweep()
-            self.stdout.write(f"swept: {swept}")
-            if swept.failed:
-                raise SystemExit(1)
+            self._once()
             return
         if not 0.1 <= watch <= 3600:
             raise CommandError("--watch is a number of seconds from 0.1 to 3600")
         self._watch(watch)
+
+    def _once(self) -> None:
+        """All that is due, pass after pass. What failed is put off, so it is not met again."""
+        failed, more = 0, True
+        while more:
+            swept = sweep.sweep()
+            self.stdout.write(f"swept: {swept}")
+            failed, more = failed + swept.failed, swept.more and swept.work > 0
+        if failed:
+            raise SystemExit(1)
 
     def _watch(self, seconds: float) -> None:
         """Each lane in a thread of its own: a slow mail server must not keep paid orders waiting."""
