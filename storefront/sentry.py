@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import sentry_sdk
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from sentry_sdk.integrations.celery import CeleryIntegration
 from sentry_sdk.integrations.django import DjangoIntegration
@@ -16,25 +15,14 @@ from sentry_sdk.integrations.logging import ignore_logger
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from sentry_sdk.utils import BadDsn
 
+from storefront.scrub import without_secrets
+
 if TYPE_CHECKING:
     from sentry_sdk.types import Breadcrumb, BreadcrumbHint, Event, Hint
 
 MOST_ALIKE, ALIKE_WINDOW = 10, 900.0  # of one error from one process, in so many seconds: an outage fills no quota
 
-# What is found in a text, and what stands there instead.
-SECRETS: list[tuple[re.Pattern[str], str]] = [
-    (re.compile(r"\b(whsec|[srp]k)_\w+"), r"\1_[secret]"),
-    (re.compile(r"(/links/)[^/\s\"'?#]+"), r"\1[token]"),
-    (re.compile(r"\b[2-9A-HJ-NP-Z]{16}\.[\w-]{4,12}\.[\w-]{20,}"), "[token]"),  # of a link, wherever it stands
-    (re.compile(r"((?:__Host-)?(?:session|sessionid|csrf|csrftoken)=)[^;,\s\"']+", re.IGNORECASE), r"\1[secret]"),
-    (re.compile(r"(://[^\s/:@]*:)[^\s/@]+@"), r"\1[secret]@"),
-    (
-        re.compile(r"((?:X-Amz-)?(?:Signature|Credential|Security-Token|AccessKeyId)=)[^&\s\"']+", re.IGNORECASE),
-        r"\1[secret]",
-    ),
-    (re.compile(r"(\bv[01]=)[0-9a-fA-F]{64}"), r"\1[signature]"),
-    (re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),
-]
+EMAIL = re.compile(r"[\w.+'-]+@[\w-]+(?:\.[\w-]+)+")
 DENIED = [*DEFAULT_DENYLIST, "__Host-session", "__Host-csrf", "csrf", "token", "stripe-signature", "email"]
 
 _seen: dict[str, list[float]] = {}  # when each kind of error was sent lately; monotonic seconds
@@ -81,30 +69,14 @@ def before_breadcrumb(crumb: "Breadcrumb", hint: "BreadcrumbHint") -> "Breadcrum
 
 
 def clean(value: Any) -> Any:
-    """The same value with every secret in every text replaced, keys of dictionaries included."""
+    """The same value without secrets and addresses in any text, keys of dictionaries included."""
     if isinstance(value, str):
-        return _cleaned(value)
+        return EMAIL.sub("[e-mail]", without_secrets(value))
     if isinstance(value, dict):
         return {clean(key): clean(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
         return [clean(one) for one in value]
     return value
-
-
-def _cleaned(text: str) -> str:
-    for secret in _own_secrets():
-        text = text.replace(secret, "[secret]")
-    for pattern, instead in SECRETS:
-        text = pattern.sub(instead, text)
-    return text
-
-
-def _own_secrets() -> list[str]:
-    """The values in the settings that must never be seen, whatever they look like."""
-    password = str(settings.EMAIL_HOST_PASSWORD or "")
-    values = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, settings.METRICS_TOKEN, password]
-    values += [settings.STRIPE_SECRET_KEY, *settings.STRIPE_WEBHOOK_SECRETS]
-    return [value for value in values if value and len(value) >= 6]
 
 
 def _kind(event: "Event") -> str:
