@@ -16,7 +16,7 @@ from django.urls import reverse
 from fulfillment import event_types, heartbeats, refusals
 from fulfillment.models import Alert, Delivery, Entitlement, StripeEvent, WebhookMinute
 from orders import stripe_api
-from orders.models import Order, OrderLine
+from orders.models import Order, OrderLine, is_reference
 
 UNDELIVERED = timedelta(minutes=2)
 UNHANDLED = timedelta(minutes=5)
@@ -159,7 +159,11 @@ def _fraud_warnings(now: datetime) -> list[Case]:
         type=event_types.FRAUD_WARNING, state=StripeEvent.State.HANDLED, received_at__gt=now - TODAY
     ).order_by("-received_at")
     return [
-        Case(event_id, f"{note}, warned {_time(at)}")
+        # A note may hold anything, an error's text too: only a number is mailed.
+        Case(
+            event_id,
+            f"{note if is_reference(note.removeprefix('order ')) else f'event {event_id}'}, warned {_time(at)}",
+        )
         for event_id, note, at in warned.values_list("event_id", "note", "received_at")[:MOST]
     ]
 

@@ -12,7 +12,7 @@ from fulfillment import measures
 from fulfillment.models import Delivery, Entitlement
 from orders import checkout, payments
 from orders.facts import Facts, is_marked
-from orders.models import Order, OrderLine, TimelineEntry
+from orders.models import Order, OrderLine, TimelineEntry, is_reference
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +86,15 @@ def _own_order(facts: Facts) -> Order | None:
 
 
 def _order_from(facts: Facts) -> Order:
+    """One of a Payment Link; or our own whose row was lost with a database, under the number that its mails name."""
+    reference = facts.metadata.get("storefront_order", "")
+    ours = reference == facts.client_reference_id and not facts.payment_link and is_reference(reference)
+    if ours and not Order.objects.filter(reference=reference).exists():
+        known = {"reference": reference, "source": Order.Source.CHECKOUT}
+    else:
+        known = {"source": Order.Source.PAYMENT_LINK}
     return Order(
-        source=Order.Source.PAYMENT_LINK,
+        **known,
         stripe_session_id=facts.session_id,
         currency=facts.currency,
         livemode=facts.livemode,

@@ -203,8 +203,7 @@ INDEXES = [
 ]
 
 
-def test_nothing_personal_is_told(client: Client) -> None:
-    """S62, I17"""
+def test_s62_i17_nothing_personal_is_told(client: Client) -> None:
     fill(1)
     text = client.get("/metrics").content.decode()
     secrets = [

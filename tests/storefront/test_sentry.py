@@ -54,7 +54,7 @@ class Ingest:
 
 
 def text_of(event: dict[str, Any]) -> str:
-    thrown = (event.get("exception") or {}).get("values")
+    thrown = (event.get("exception") or {}).get("values") or [{"type": ""}]
     logged = event.get("logentry") or {}
     return str(event.get("message") or logged.get("formatted") or logged.get("message") or thrown[-1]["type"])
 
