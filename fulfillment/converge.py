@@ -14,7 +14,7 @@ from fulfillment.models import Entitlement
 from orders import checkout, payments
 from orders.facts import Facts, is_marked
 from orders.matching import match
-from orders.models import Order, OrderLine, TimelineEntry
+from orders.models import Order, OrderLine, TimelineEntry, is_reference, new_reference
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _original(facts: Facts) -> Order | None:
     """
     if not facts.recovered_from or facts.payment_link:
         return None
-    began = Order.objects.filter(source=Order.Source.CHECKOUT)
+    began = Order.objects.filter(source=Order.Source.CHECKOUT).exclude(stripe_session_id=facts.session_id)
     order = began.filter(stripe_session_id=facts.recovered_from).first()
     reference = facts.metadata.get("storefront_order")
     if order is None and reference == facts.client_reference_id:  # a copy of a copy, of which nobody told us
@@ -103,12 +103,21 @@ def _original(facts: Facts) -> Order | None:
     return order
 
 
+def _lost_reference(facts: Facts) -> str:
+    """The number of an order of our own that is gone with a database, as its mails name it; "" for all others."""
+    reference = facts.metadata.get("storefront_order", "")
+    ours = reference == facts.client_reference_id and not facts.payment_link and is_reference(reference)
+    return reference if ours and not Order.objects.filter(reference=reference).exists() else ""
+
+
 def _order_from(facts: Facts) -> Order:
-    original = _original(facts)
+    """One of a Payment Link, the copy of a recovered one, or our own whose row was lost with a database."""
+    original, lost = _original(facts), _lost_reference(facts)
     return Order(
+        reference=lost or new_reference(),
         user_id=original.user_id if original else None,
         email=original.email if original else "",
-        source=Order.Source.CHECKOUT if original else Order.Source.PAYMENT_LINK,
+        source=Order.Source.CHECKOUT if original or lost else Order.Source.PAYMENT_LINK,
         stripe_session_id=facts.session_id,
         currency=original.currency if original else facts.currency,
         livemode=facts.livemode,

@@ -12,6 +12,8 @@ from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
+from fulfillment import event_types, measures
+from fulfillment.event_types import By
 from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
 from orders import stripe_api
@@ -26,22 +28,6 @@ BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14
 
 EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}", re.ASCII)
 PLAIN = re.compile(r"[A-Za-z0-9_.\-]{0,250}", re.ASCII)
-
-# What leads to a Checkout Session: its own events by id, those about the money through the PaymentIntent behind them.
-# https://docs.stripe.com/api/events/types
-SESSION_TYPES = {
-    f"checkout.session.{what}" for what in ("completed", "async_payment_succeeded", "async_payment_failed", "expired")
-}
-INTENT_TYPES = {"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.canceled"}
-MONEY_TYPES = {
-    "charge.refunded",
-    "charge.refund.updated",
-    "refund.created",
-    "refund.updated",
-    "refund.failed",
-    *(f"charge.dispute.{what}" for what in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")),
-}
-TYPES = SESSION_TYPES | INTENT_TYPES | MONEY_TYPES
 
 
 class EventMalformed(ValueError):
@@ -127,13 +113,9 @@ def store(body: bytes) -> str | None:
 
 
 def _reason_to_ignore(parsed: Parsed) -> str:
-    if parsed.livemode != stripe_api.is_live():
-        return (
-            f"livemode is {parsed.livemode}, this shop's key is for {'live' if stripe_api.is_live() else 'test'} mode"
-        )
-    if parsed.type not in TYPES:
-        return "nothing in the shop follows from this type"
-    return ""
+    return event_types.reason_to_ignore(
+        parsed.type, account=parsed.account, livemode=parsed.livemode, shop_is_live=stripe_api.is_live()
+    )
 
 
 def handle(event_id: str) -> bool:
@@ -168,12 +150,13 @@ def handle(event_id: str) -> bool:
 
 
 def _work(event: StripeEvent) -> str:
+    """What to note on the handled row: of a warning the order it is about, for the alert that names it."""
     outcome = fulfill(session_of(event), door="webhook")
     if outcome.stale:
         raise stripe_api.StripeUnavailable("others are changing the same order")
-    if outcome.is_foreign:
+    if outcome.order is None:
         raise EventIgnored(outcome.reason)
-    return ""
+    return f"order {outcome.order.reference}" if event.type == event_types.FRAUD_WARNING else ""
 
 
 def session_of(event: StripeEvent) -> str:
@@ -183,19 +166,26 @@ def session_of(event: StripeEvent) -> str:
     """
     if event.account:
         raise EventIgnored(f"an event of the connected account {event.account}")
-    if event.type in SESSION_TYPES:
+    by = event_types.LEADS.get(event.type)
+    if by is None:
+        raise EventIgnored("nothing in the shop follows from this type")
+    if by is By.SESSION:
         return event.object_id
-    intent_id = event.object_id
-    if event.type in MONEY_TYPES:
-        if not event.body:
-            raise EventPurged("its body was purged: replay its order or session instead")
-        intent_id = _text(_object(json.loads(bytes(event.body))).get("payment_intent"))
+    intent_id = event.object_id if by is By.INTENT else _named_intent(event)
     if not intent_id:
         raise EventIgnored("no PaymentIntent behind it")
     session_id = session_behind(intent_id)
     if session_id is None:
         raise EventIgnored("a payment that no Checkout Session made")
     return session_id
+
+
+def _named_intent(event: StripeEvent) -> str:
+    """The id of the PaymentIntent that the event's object names, or ""."""
+    if not event.body:
+        raise EventPurged("its body was purged: replay its order or session instead")
+    named = _object(json.loads(bytes(event.body))).get("payment_intent")
+    return _text(named.get("id") if isinstance(named, dict) else named)
 
 
 def session_behind(intent_id: str) -> str | None:
@@ -206,18 +196,21 @@ def session_behind(intent_id: str) -> str | None:
 
 def _finish(event: StripeEvent, claim: uuid.UUID, *, state: StripeEvent.State, note: str) -> bool:
     """Only who still holds the claim may finish: a worker that overslept its lease has lost the row to another."""
-    return bool(
-        StripeEvent.objects.filter(pk=event.pk, claim=claim, state=StripeEvent.State.RECEIVED).update(
-            state=state, handled_at=timezone.now(), note=note, claim=None
-        )
-    )
+    held = StripeEvent.objects.filter(pk=event.pk, claim=claim, state=StripeEvent.State.RECEIVED)
+    finished = bool(held.update(state=state, handled_at=timezone.now(), note=note, claim=None))
+    if finished:
+        measures.event_settled(event.type, state)
+    return finished
 
 
 def _postpone(event: StripeEvent, claim: uuid.UUID, *, note: str, may_park: bool = True) -> None:
     parked = may_park and event.attempts >= len(BACK_OFF)
-    StripeEvent.objects.filter(pk=event.pk, claim=claim).update(
-        state=StripeEvent.State.FAILED if parked else StripeEvent.State.RECEIVED,
+    state = StripeEvent.State.FAILED if parked else StripeEvent.State.RECEIVED
+    held = StripeEvent.objects.filter(pk=event.pk, claim=claim).update(
+        state=state,
         next_attempt_at=timezone.now() + BACK_OFF[min(event.attempts, len(BACK_OFF)) - 1],
         note=note.replace("\x00", "")[:2000],
         claim=None,
     )
+    if held and parked:
+        measures.event_settled(event.type, state)

@@ -5,9 +5,11 @@ from datetime import datetime
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from catalog.models import File, Product
+from fulfillment.event_types import FRAUD_WARNING
 from orders.models import Order, OrderLine
 
 
@@ -56,6 +58,9 @@ class StripeEvent(models.Model):
             models.Index("next_attempt_at", name="event_unhandled", condition=Q(state="received")),
             models.Index(fields=("-received_at",), name="event_newest"),
             models.Index("received_at", name="event_failed", condition=Q(state="failed")),
+            # For the alerts: events of the other mode, and warnings of fraud.
+            models.Index("livemode", "received_at", name="event_ignored", condition=Q(state="ignored", account="")),
+            models.Index("received_at", name="event_fraud_warning", condition=Q(type=FRAUD_WARNING)),
         )
 
     def __str__(self) -> str:
@@ -267,6 +272,10 @@ class Alert(models.Model):
         DISPUTE = "dispute", "dispute opened"
         WEBHOOK = "webhook", "webhook refuses"
         CLOCK = "clock", "clock is wrong"
+        SILENCE = "silence", "a process is silent"
+        MODE = "mode", "events of the other mode"
+        FRAUD = "fraud", "early fraud warning"
+        BOOKS = "books", "books differ"
 
     kind = models.CharField(max_length=12, choices=Kind, unique=True)
     last_sent_at = models.DateTimeField(null=True, blank=True)
@@ -275,6 +284,7 @@ class Alert(models.Model):
     claim = models.UUIDField(null=True, blank=True)
     told = models.JSONField(default=list, blank=True, help_text="What the last mails named and is still so.")
     held_back = models.JSONField(default=list, blank=True, help_text="What came up since the last mail.")
+    reported_at = models.DateTimeField(null=True, blank=True, help_text="When Sentry was last told.")
 
     def __str__(self) -> str:
         return self.get_kind_display()
@@ -290,3 +300,15 @@ class WebhookMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.minute:%Y-%m-%d %H:%M}"
+
+
+class Heartbeat(models.Model):
+    """When a part of the shop last gave a sign of life, by the database's clock."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+    # Set by who first found it silent, so that one look alone raises no alarm; gone with the next sign of life.
+    missed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name

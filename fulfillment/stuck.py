@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
+from fulfillment import heartbeats
 from fulfillment.models import Delivery, DeliveryAttempt, Entitlement, StripeEvent
 from orders import stripe_api
 from orders.models import Order, OrderLine
@@ -16,7 +17,7 @@ MOST = 500  # rows of each kind: who has more stuck than that has one problem, n
 
 @dataclass(frozen=True)
 class Stuck:
-    """One thing that is stuck. `which` is an event's id or an order's reference; `mend` is the command to run."""
+    """One thing that is stuck. `which` is an event's id, an order's reference or a process; `mend` says what to run."""
 
     what: str
     which: str
@@ -42,6 +43,7 @@ def find_stuck(*, longer_than: timedelta) -> list[Stuck]:
         *_orders_without_mail(before),
         *_mails(before),
         *_orders_unsettled(before),
+        *_silent(longer_than),
     ]
 
 
@@ -142,6 +144,17 @@ def _orders_unsettled(before: datetime) -> Iterator[Stuck]:
             since=order.next_check_at or order.created_at,
             why=f"{order.get_state_display()}, and no sweep has asked Stripe since",
             mend=_manage("sweep"),
+        )
+
+
+def _silent(longer_than: timedelta) -> Iterator[Stuck]:
+    for pulse in heartbeats.silent(longer_than=max(longer_than, heartbeats.SILENT)):
+        yield Stuck(
+            what="no sign of life from",
+            which=pulse.name,
+            since=pulse.at,
+            why=pulse.what,
+            mend="start it again; what is due meanwhile: " + _manage("sweep"),
         )
 
 

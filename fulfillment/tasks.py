@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from fulfillment import alerts, inbox, outbox, retention
+from fulfillment import alerts, heartbeats, inbox, outbox, retention
 from fulfillment import reconcile as reconciling
 from fulfillment import sweep as sweeping
 from storefront.celery import app
@@ -15,17 +15,25 @@ log = logging.getLogger(__name__)
 
 @app.task(max_retries=2)
 def handle_event(event_id: str) -> None:
+    heartbeats.alive("worker")
     inbox.handle(event_id)
 
 
 @app.task(max_retries=2)
 def send_delivery(delivery_id: int) -> None:
+    heartbeats.alive("mail")
     outbox.send(delivery_id)
 
 
 @app.task(max_retries=2)
 def sweep() -> None:
     sweeping.sweep()
+
+
+# Beat sends it to each queue. A queue that is long may keep it waiting, so the tasks above give signs as well.
+@app.task(max_retries=2)
+def give_sign(queue: str) -> None:
+    heartbeats.alive("beat", queue)
 
 
 @app.task(max_retries=2)

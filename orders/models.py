@@ -24,6 +24,10 @@ def new_reference() -> str:
     return "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(16))
 
 
+def is_reference(text: str) -> bool:
+    return len(text) == 16 and set(text) <= set(REFERENCE_ALPHABET)
+
+
 class OrderQuerySet(models.QuerySet["Order"]):
     def owned_by(self, user: "User", emails: list[str]) -> "OrderQuerySet":
         """Orders this user made, or made as a guest under one of `emails`, which must be proven to be theirs."""

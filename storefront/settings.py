@@ -343,7 +343,19 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_ROUTES = {"fulfillment.tasks.send_delivery": {"queue": "mail"}}  # a slow mail server holds up mail alone
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "fulfillment.tasks.sweep", "schedule": 60.0, "options": {"expires": 60}},
-    "alerts": {"task": "fulfillment.tasks.check_alerts", "schedule": 60.0, "options": {"expires": 60}},
+    "alerts": {"task": "fulfillment.tasks.check_alerts", "schedule": 10.0, "options": {"expires": 10}},
+    "sign of the worker": {
+        "task": "fulfillment.tasks.give_sign",
+        "schedule": 10.0,
+        "args": ("worker",),
+        "options": {"expires": 30},
+    },
+    "sign of the mail worker": {
+        "task": "fulfillment.tasks.give_sign",
+        "schedule": 10.0,
+        "args": ("mail",),
+        "options": {"expires": 30, "queue": "mail"},
+    },
     "reconcile": {
         "task": "fulfillment.tasks.reconcile",
         "schedule": 600.0,
@@ -370,6 +382,11 @@ LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its o
 OPEN_ORDER_SECONDS = number("OPEN_ORDER_SECONDS", 60)  # how old an open order is when the sweep asks Stripe
 SWEEP_GRACE_SECONDS = number("SWEEP_GRACE_SECONDS", 2)  # what a worker is given before the sweep steps in
 
+# Errors and alerts to Sentry, or to anything that speaks its protocol
+
+SENTRY_DSN = optional("SENTRY_DSN", "")
+
+
 # Figures for Prometheus
 
 METRICS_TOKEN = optional("METRICS_TOKEN", "")  # lets scrapers from elsewhere read /metrics
@@ -384,7 +401,9 @@ else:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {"()": "storefront.scrub.Line", "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": optional("LOG_LEVEL", "INFO")},
     "loggers": {

@@ -19,8 +19,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from fulfillment import alerts, refusals
-from fulfillment.models import Alert, Delivery, Entitlement, StripeEvent, WebhookMinute
+from fulfillment import alerts, conditions, refusals
+from fulfillment.event_types import FRAUD_WARNING
+from fulfillment.models import Alert, Delivery, Entitlement, Heartbeat, StripeEvent, WebhookMinute
 from fulfillment.sweep import sweep
 from orders.models import Order
 from sandbox.world.server import World
@@ -148,6 +149,23 @@ def clock_ahead() -> Callable[[], Any]:
     return lambda: WebhookMinute.objects.update(minute=ago(minutes=11))
 
 
+def silent() -> Callable[[], Any]:
+    Heartbeat.objects.create(name="worker", at=ago(seconds=46), missed_at=ago(seconds=16))
+    return lambda: Heartbeat.objects.update(at=timezone.now(), missed_at=None)
+
+
+def other_mode() -> Callable[[], Any]:
+    StripeEvent.objects.create(event_id="evt_mode", type="refund.created", state="ignored", livemode=True)
+    return lambda: StripeEvent.objects.update(received_at=ago(hours=25))
+
+
+def fraud_warned() -> Callable[[], Any]:
+    StripeEvent.objects.create(
+        event_id="evt_fraud", type=FRAUD_WARNING, state="handled", handled_at=ago(minutes=1), note=f"order {OLD}"
+    )
+    return lambda: StripeEvent.objects.update(received_at=ago(hours=25))
+
+
 CONDITIONS: list[tuple[Callable[[], Callable[[], Any]], str, str, str]] = [
     (mail_waits, "undelivered", f"order {OLD}, mail waits since", "manage.py stuck --minutes 2"),
     (no_access, "undelivered", f"order {OLD} of", "manage.py stuck --minutes 2"),
@@ -159,7 +177,16 @@ CONDITIONS: list[tuple[Callable[[], Callable[[], Any]], str, str, str]] = [
     (refused, "webhook", "8 answered with 4xx and 2 with 5xx in 10 minutes", "STRIPE_WEBHOOK_SECRETS"),
     (clock_behind, "clock", "this machine's clock is 121 seconds behind Stripe's", "timedatectl"),
     (clock_ahead, "clock", "this machine's clock is 600 seconds ahead of Stripe's", "timedatectl"),
+    (silent, "silence", "the worker of the queue `celery`, last heard of", "manage.py stuck"),
+    (other_mode, "mode", "1 in live mode within a day, this shop's key is for test mode", "manage.py reconcile"),
+    (fraud_warned, "fraud", f"order {OLD}, warned", "refund it in Stripe's dashboard"),
 ]
+
+
+def test_every_kind_but_one_has_its_condition_and_its_test() -> None:
+    """`books` joins with the check of the books."""
+    assert {kind for _, kind, _, _ in CONDITIONS} == {kind.value for kind in conditions.CONDITIONS}
+    assert set(Alert.Kind) - set(conditions.CONDITIONS) <= {Alert.Kind.BOOKS}
 
 
 @pytest.mark.parametrize("cause, kind, line, mend", CONDITIONS, ids=lambda one: getattr(one, "__name__", ""))
@@ -191,6 +218,10 @@ def test_condition_fires_stops_and_fires_again(
         (refused, lambda: WebhookMinute.objects.filter(failed=2).update(failed=1)),
         (clock_behind, lambda: WebhookMinute.objects.update(clock_skew=120)),
         (clock_ahead, lambda: WebhookMinute.objects.update(clock_skew=-120)),
+        (silent, lambda: Heartbeat.objects.update(missed_at=ago(seconds=13))),
+        (other_mode, lambda: StripeEvent.objects.update(livemode=False)),
+        (other_mode, lambda: StripeEvent.objects.update(account="acct_1")),
+        (fraud_warned, lambda: StripeEvent.objects.update(state="ignored")),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
@@ -207,8 +238,7 @@ def test_shop_in_order_writes_and_mails_nothing() -> None:
     assert Alert.objects.count() == 0
 
 
-def test_event_that_is_late_and_then_given_up_is_told_twice() -> None:
-    """F70"""
+def test_f70_event_that_is_late_and_then_given_up_is_told_twice() -> None:
     event_waits()
     assert len(told()) == 1
     StripeEvent.objects.update(state="failed")
@@ -267,12 +297,13 @@ def test_kinds_do_not_hold_each_other_back() -> None:
     assert len(told()) == 2
 
 
-def test_what_lasts_is_told_again_after_a_day_but_for_disputes() -> None:
+def test_what_lasts_is_told_again_after_a_day_but_for_disputes_and_warnings() -> None:
     attention()
+    fraud_warned()
     disputed_order = granted(
         OrderFactory(state="paid", email=GUEST, dispute="open"), state="suspended", reason="disputed"
     )
-    assert len(told()) == 2
+    assert len(told()) == 3
     later(hours=23)
     assert told() == []
     later(hours=1, seconds=1)
@@ -307,15 +338,36 @@ def test_checking_costs_the_same_however_much_is_wrong() -> None:
         assert later_is_quiet == 0
         counts.append(len(captured))
         Alert.objects.update(next_mail_at=ago(minutes=1), last_sent_at=ago(minutes=16))
-    assert counts == [11, 11, 11]
+    assert counts == [14, 14, 14]
+
+
+def test_each_condition_of_events_has_an_index_of_its_own() -> None:
+    """No scan over everything that Stripe ever sent."""
+    expected = {
+        conditions.Kind.EVENT: ["event_unhandled", "event_failed"],
+        conditions.Kind.MODE: ["event_ignored"],
+        conditions.Kind.FRAUD: ["event_fraud_warning"],
+        conditions.Kind.SILENCE: ["fulfillment_heartbeat_pkey"],
+    }
+    used: dict[conditions.Kind, list[str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for kind, names in expected.items():
+            with CaptureQueriesContext(connection) as captured:
+                conditions.CONDITIONS[kind].find(timezone.now())
+            plans = []
+            for query in captured:
+                cursor.execute("EXPLAIN " + query["sql"])
+                plans.append("\n".join(row[0] for row in cursor.fetchall()))
+            used[kind] = [name for name in names if any(f" {name} " in plan for plan in plans)]
+    assert used == expected
 
 
 # Sent by one, even when many look
 
 
 @pytest.mark.django_db(transaction=True)
-def test_three_sweeps_at_once_send_one_mail(smtp: World) -> None:
-    """F68"""
+def test_f68_three_sweeps_at_once_send_one_mail(smtp: World) -> None:
     attention()
     event_failed()
     for _ in range(3):
@@ -397,15 +449,14 @@ def test_without_admins_the_alert_is_logged(settings: Settings, caplog: pytest.L
     ]
 
 
-def test_no_address_token_or_note_is_mailed(settings: Settings) -> None:
-    """S62, I17"""
+def test_s62_i17_no_address_token_or_note_is_mailed(settings: Settings) -> None:
     for cause, *_ in CONDITIONS:
         if cause not in (no_access, event_failed, mail_given_up, needs_attention, disputed):
             cause()
     StripeEvent.objects.update(note=f"{GUEST} whsec_secret sk_test_1", body=GUEST.encode())
     granted(attention("B" * 16), state="suspended", reason="disputed")
     Delivery.objects.create(order=Order.objects.get(reference="B" * 16), kind="order", recipient=GUEST, state="gave_up")
-    assert alerts.check() == 7
+    assert alerts.check() == 10
     text = "".join(message.message().as_string() for message in sent())
     secrets = ["guest@", "whsec_", "sk_", "/links/", settings.SECRET_KEY]
     assert [secret for secret in secrets if secret in text] == []
@@ -437,11 +488,10 @@ def test_short_burst_with_silence_after_it_is_told(client: Client) -> None:
     for _ in range(10):
         assert post_event(client, EVENT, secret="whsec_somebody_else").status_code == 400
     assert len(told()) == 1
-    assert refusals.AT_ONCE >= alerts.SPIKE
+    assert refusals.AT_ONCE >= conditions.SPIKE
 
 
-def test_flood_of_unsigned_posts_costs_one_write_a_second(client: Client) -> None:
-    """S13"""
+def test_s13_flood_of_unsigned_posts_costs_one_write_a_second(client: Client) -> None:
     began = time.monotonic()
     with CaptureQueriesContext(connection) as captured:
         for _ in range(500):
@@ -454,7 +504,7 @@ def test_flood_of_unsigned_posts_costs_one_write_a_second(client: Client) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_was_refused_while_the_database_was_away_is_counted_when_it_is_back(client: Client) -> None:
+def test_f7_what_was_refused_while_the_database_was_away_is_counted_when_it_is_back(client: Client) -> None:
     before = connection.settings_dict["HOST"]
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
@@ -495,8 +545,9 @@ def test_processes_add_to_the_same_minute() -> None:
         (-600, 400, "600 seconds ahead"),
     ],
 )
-def test_clock_far_from_the_time_that_stripe_signed_is_told(client: Client, ahead: int, status: int, line: str) -> None:
-    """F47"""
+def test_f47_clock_far_from_the_time_that_stripe_signed_is_told(
+    client: Client, ahead: int, status: int, line: str
+) -> None:
     at = int(time.time()) + ahead
     assert post_event(client, EVENT, at=at).status_code == status
     skew = sum(WebhookMinute.objects.values_list("clock_skew", flat=True))
@@ -508,7 +559,7 @@ def test_clock_far_from_the_time_that_stripe_signed_is_told(client: Client, ahea
     )
 
 
-def test_strangers_cannot_raise_the_alarm_about_the_clock(client: Client) -> None:
+def test_f47_strangers_cannot_raise_the_alarm_about_the_clock(client: Client) -> None:
     """A timestamp is believed only with a signature of ours."""
     body = json.dumps(EVENT).encode()
     stamp = int(time.time()) + 600

@@ -6,11 +6,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from fulfillment import alerts, mails, outbox
+from fulfillment import conditions, mails, outbox
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, Entitlement, StripeEvent
 from fulfillment.resend import resend_order
@@ -192,7 +191,7 @@ def test_withdrawn_is_final_and_settled(smtp: World) -> None:
     Delivery.objects.update(created_at=long_ago, next_attempt_at=long_ago)
     assert (sweep().mails, written(order)) == (0, [("order", 1, "withdrawn")])
     assert find_stuck(longer_than=timedelta(minutes=5)) == []
-    assert (alerts._undelivered(timezone.now()), alerts._given_up(timezone.now())) == ([], [])
+    assert (conditions._undelivered(timezone.now()), conditions._given_up(timezone.now())) == ([], [])
     figures = {one.name: one.samples[0].value for one in _backlog(timezone.now()) if len(one.samples) == 1}
     assert (figures["shop_deliveries_given_up"], figures["shop_deliveries_oldest_seconds"]) == (0, 0)
     absorb(order, disputes=(Dispute(id="du_1", status="won"),))
@@ -204,7 +203,7 @@ def test_given_up_mail_is_not_hidden_by_a_later_one_that_was_withdrawn() -> None
     order = OrderFactory(state="paid", email=GUEST)
     Delivery.objects.create(order=order, kind="order", recipient=GUEST, state="gave_up")
     Delivery.objects.create(order=order, kind="refund", recipient=GUEST, state="withdrawn", about="re_1")
-    assert len(alerts._given_up(timezone.now())) == 1
+    assert len(conditions._given_up(timezone.now())) == 1
 
 
 def test_paid_order_whose_only_mail_told_it_to_wait_is_stuck() -> None:
@@ -323,7 +322,7 @@ def test_f55_expired_that_arrives_after_the_payment_changes_nothing(world: World
 def test_signed_in_buyers_mails_lead_to_the_library(world: World) -> None:
     user = UserFactory()
     order = absorb(OrderFactory(user=user, email=user.email), refunds=(refund(1250),))
-    call_command("sweep")
+    sweep()
     absorb(order, refunds=(refund(1250, "failed"),))
     mail = mails.compose(order.deliveries.get(kind="refund_failed"))
     assert f"http://localhost/links/{order.reference}." in mail.body

@@ -1,11 +1,15 @@
 """F39, F40, I20: what Stripe has and we have not is found and mended; twice, or in a dry run, nothing changes."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -15,10 +19,12 @@ from fulfillment.reconcile import OVERLAP, SLICE, reconcile
 from fulfillment.sweep import sweep
 from orders import stripe_api
 from orders.models import Order, TimelineEntry
+from sandbox.world.objects.account import event as event_about
 from sandbox.world.server import World
 from storefront.celery import app
-from tests.factories import ProductFactory
-from tests.steps import DELIVERED, begin_checkout, buy, events, pay_by_link, report, states
+from tests.factories import OrderFactory, ProductFactory
+from tests.fulfillment.test_sweep import ROOT, process_environment
+from tests.steps import DELIVERED, begin_checkout, buy, events, pay_by_link, post_event, report, states
 
 pytestmark = pytest.mark.django_db
 
@@ -46,7 +52,7 @@ def no_events_left_to_find() -> None:
     Cursor.objects.update_or_create(name="stripe events", defaults={"at": timezone.now() + timedelta(hours=1)})
 
 
-def test_lost_webhooks_are_stored_and_handled(world: World, client: Client) -> None:
+def test_f37_lost_webhooks_are_stored_and_handled(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     sent = events(world, "checkout.session.completed", "payment_intent.succeeded")
     assert run().endswith("reconciled: 2 events missing; 1 sessions compared, 0 of others; " + CLEAN)
@@ -55,8 +61,7 @@ def test_lost_webhooks_are_stored_and_handled(world: World, client: Client) -> N
     assert stored == {event["id"]: "handled" for event in sent}
 
 
-def test_event_that_was_never_made_is_made_up_for_by_the_session(world: World, client: Client) -> None:
-    """F40"""
+def test_f40_event_that_was_never_made_is_made_up_for_by_the_session(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory(name="Knots"))
     no_events_left_to_find()
     said = run().splitlines()
@@ -123,8 +128,8 @@ def test_what_a_person_must_mend_is_wrong_until_it_is(world: World) -> None:
     assert run().endswith(CLEAN)
 
 
-def test_twice_changes_nothing_at_all(world: World, client: Client) -> None:
-    """I20: not even the version of the facts."""
+def test_i20_twice_changes_nothing_at_all(world: World, client: Client) -> None:
+    """Not even the version of the facts."""
     refunded = buy(world, client, ProductFactory())
     world.control("refund", {"session": refunded.stripe_session_id})
     world.control("dispute", {"session": buy(world, Client(), ProductFactory()).stripe_session_id})
@@ -157,8 +162,8 @@ def test_dry_run_counts_an_event_on_the_edge_of_two_slices_once(world: World, cl
     assert found.missing == 2
 
 
-def test_cursor_stays_until_all_is_stored(world: World, client: Client) -> None:
-    """F39: killed in the middle of a page, the next run begins there again."""
+def test_f39_cursor_stays_until_all_is_stored(world: World, client: Client) -> None:
+    """Killed in the middle of a page, the next run begins there again."""
     for _ in range(3):
         buy(world, Client(), ProductFactory())
     said: list[str] = []
@@ -181,7 +186,7 @@ def test_cursor_stays_until_all_is_stored(world: World, client: Client) -> None:
     assert set(StripeEvent.objects.values_list("state", flat=True)) == {"handled"}
 
 
-def test_cursor_overlaps_by_ten_minutes_and_moves_forward_only(world: World, client: Client) -> None:
+def test_f39_cursor_overlaps_by_ten_minutes_and_moves_forward_only(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     ahead = timezone.now() + timedelta(minutes=9)
     Cursor.objects.create(name="stripe events", at=ahead)
@@ -189,8 +194,8 @@ def test_cursor_overlaps_by_ten_minutes_and_moves_forward_only(world: World, cli
     assert Cursor.objects.get().at == ahead
 
 
-def test_250_events_of_one_moment_are_all_found(world: World) -> None:
-    """F39: three pages, many of the same second."""
+def test_f39_250_events_of_one_moment_are_all_found(world: World) -> None:
+    """Three pages, many of the same second."""
     for _ in range(125):
         world.control("trigger", {"type": "checkout.session.completed"})
     hour = timezone.now() - timedelta(hours=1)
@@ -202,7 +207,7 @@ def test_250_events_of_one_moment_are_all_found(world: World) -> None:
     assert len(stripe_api.complete_sessions_since(hour)) == 125
 
 
-def test_stripe_away_is_wrong_and_moves_no_cursor(world: World, client: Client) -> None:
+def test_f16_stripe_away_is_wrong_and_moves_no_cursor(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     world.control("faults", {"area": "api", "kind": "error", "status": 429})
     assert run(code=1).endswith("0 mended; 3 wrong\n")
@@ -223,6 +228,114 @@ def test_older_sessions_are_outside_the_window(world: World, client: Client) -> 
     assert stripe_api.complete_sessions_since(timezone.now() + timedelta(seconds=5)) == []
     with pytest.raises(CommandError, match="--since"):
         run("--since", "yesterday")
+
+
+def test_f40_one_of_twenty_orders_whose_event_was_never_made_is_found(world: World, client: Client) -> None:
+    orders = [buy(world, Client(), ProductFactory()) for _ in range(20)]
+    sent = events(world, "checkout.session.completed")
+    for event in (*sent[:7], *sent[8:]):
+        post_event(client, event)
+    sweep()
+    no_events_left_to_find()
+    assert run().endswith("0 events missing; 20 sessions compared, 0 of others; 1 differed, 1 mended; 0 wrong\n")
+    assert [states(order)[:2] for order in orders] == [("paid", ["active"])] * 20
+
+
+def lose_the_last(orders: list[Order]) -> None:
+    """What a replica that was behind never got: the rows of these orders, and the events about them."""
+    ids = [order.pk for order in orders]
+    lines = "SELECT id FROM orders_orderline WHERE order_id = ANY(%s)"
+    mails = "SELECT id FROM fulfillment_delivery WHERE order_id = ANY(%s)"
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")  # nothing was deleted: it never was there
+        for table, where in (
+            ("fulfillment_entitlement", f"order_line_id IN ({lines})"),
+            ("fulfillment_deliveryattempt", f"delivery_id IN ({mails})"),
+            ("fulfillment_delivery", "order_id = ANY(%s)"),
+            ("orders_timelineentry", "order_id = ANY(%s)"),
+            ("orders_orderline", "order_id = ANY(%s)"),
+            ("orders_order", "id = ANY(%s)"),
+        ):
+            cursor.execute(f"DELETE FROM {table} WHERE {where}", [ids])  # noqa: S608 - no name is from outside
+        StripeEvent.objects.filter(object_id__in=[order.stripe_session_id for order in orders]).delete()
+        StripeEvent.objects.filter(object_id__in=[order.stripe_payment_intent_id for order in orders]).delete()
+        StripeEvent.objects.exclude(type__startswith="checkout.").exclude(type__startswith="payment_intent.").delete()
+
+
+def end_state() -> dict[str | None, tuple[object, ...]]:
+    """Of each session what it led to, without the numbers of rows."""
+    fields = ("state", "total", "refunded", "dispute", "email", "source")
+    access = ("product", "state", "reason", "email")
+    return {
+        order.stripe_session_id: (
+            *(getattr(order, name) for name in fields),
+            *Entitlement.objects.filter(order_line__order=order).values_list(*access),
+            *order.deliveries.values_list("kind", "recipient"),
+        )
+        for order in Order.objects.all()
+    }
+
+
+@pytest.mark.parametrize("cursor", ["kept", "lost"])
+def test_f25_last_rows_lost_in_a_failover_are_restored_from_stripe(world: World, client: Client, cursor: str) -> None:
+    orders = [buy(world, Client(), ProductFactory(), email=f"reader{n}@example.com") for n in range(5)]
+    ProductFactory(slug="by-link")
+    pay_by_link(world, slug="by-link")
+    world.control("refund", {"session": orders[3].stripe_session_id})
+    world.control("dispute", {"session": orders[4].stripe_session_id})
+    report(world, client)
+    sweep()
+    run()
+    before, numbers = end_state(), set(Order.objects.filter(source="checkout").values_list("reference", flat=True))
+    lose_the_last(list(Order.objects.order_by("-pk")[:4]))
+    if cursor == "lost":
+        Cursor.objects.all().delete()
+    assert (len(before), len(end_state())) == (6, 2)
+    assert run().endswith("0 wrong\n")
+    assert end_state() == before
+    # Under their own numbers, so that the links in mails go on working.
+    assert set(Order.objects.filter(source="checkout").values_list("reference", flat=True)) == numbers
+    assert run().endswith("6 sessions compared, 0 of others; " + CLEAN)
+
+
+def test_f25_number_that_another_order_has_is_not_taken_again(world: World, client: Client) -> None:
+    """Metadata of a foreign application, or of a slip: the order is kept, under a number of its own."""
+    ProductFactory(slug="knots", price=1500)
+    taken = OrderFactory(stripe_session_id="cs_test_another")
+    for reference in (taken.reference, "x" * 40, "lower case"):
+        metadata = {"product_slug": "knots", "storefront_order": reference}
+        trigger = {"type": "checkout.session.completed", "metadata": metadata, "client_reference_id": reference}
+        world.control("trigger", trigger)
+    assert run().endswith("0 wrong\n")
+    assert Order.objects.filter(state="paid").count() == 3
+    assert not Order.objects.filter(state="paid", reference=taken.reference).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f39_thousand_events_of_one_second_survive_a_kill_in_the_middle_of_a_page(world: World) -> None:
+    """A real process and SIGKILL. The cursor is behind until all is stored, so the next run begins there again."""
+    orders = [buy(world, Client(), ProductFactory()) for _ in range(5)]
+    second = int(time.time()) - 60
+    with world.account.store.transaction():
+        for number in range(1000):
+            body = {"id": f"re_{number}", "object": "refund", "payment_intent": None, "charge": None}
+            event = event_about("refund.created", body, previous=None, request_id=None, key=None)
+            world.account.store.add(event | {"created": second})
+    environment = process_environment(world) | {"PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "manage.py", "reconcile", "--since", "2h"]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(350):
+            assert " was missing" in process.stdout.readline()
+        process.kill()
+    stored = StripeEvent.objects.count()
+    assert 350 <= stored < 1000
+    assert Cursor.objects.get().at.timestamp() < second
+    assert run("--since", "2h").endswith("0 wrong\n")
+    assert StripeEvent.objects.filter(object_id__startswith="re_").count() == 1000
+    call_command("sweep", stdout=StringIO())  # those that the first run stored wait for it
+    assert set(StripeEvent.objects.values_list("state", flat=True)) == {"handled", "ignored"}
+    assert [states(order)[0] for order in orders] == ["paid"] * 5
 
 
 @pytest.mark.parametrize("entry", ["reconcile", "reconcile 30 days"])

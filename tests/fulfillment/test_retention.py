@@ -46,7 +46,7 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_only_settled_events_past_the_days_lose_their_body() -> None:
+def test_f42_only_settled_events_past_the_days_lose_their_body() -> None:
     for state in KINDS:
         event(state, days=31)
         event(state, days=29)
@@ -55,7 +55,7 @@ def test_only_settled_events_past_the_days_lose_their_body() -> None:
     assert left() == {f"evt_{state}_{days}": BODY for state in KINDS for days in (29, 31)} | dict.fromkeys(emptied, b"")
 
 
-def test_rows_go_after_400_days_unless_they_were_not_handled() -> None:
+def test_f42_rows_go_after_400_days_unless_they_were_not_handled() -> None:
     for state in KINDS:
         event(state, days=401)
         event(state, days=399)
@@ -74,8 +74,9 @@ def test_days_may_be_chosen_and_nonsense_is_refused() -> None:
     event("handled", days=8)
     assert run("--days", "9") == "purged: 0 bodies, 0 rows\n"
     assert run("--days", "7") == "purged: 1 bodies, 0 rows\n"
-    with pytest.raises(CommandError):
-        run("--days", "0")
+    for nonsense in ("0", "-30", "1.5", "36501", "month", "9" * 10_000, "30\x00"):
+        with pytest.raises(CommandError):
+            run("--days", nonsense)
 
 
 def test_longer_than_400_days_keeps_rows_as_long() -> None:
@@ -90,6 +91,15 @@ def test_dry_run_counts_and_changes_nothing() -> None:
     before = left()
     assert run("--dry-run") == "would purge: 1 bodies, 1 rows\n"
     assert left() == before
+
+
+def test_progress_is_shown_and_every_batch_is_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "SHOW_EVERY", 4)
+    for days in range(31, 40):
+        event("handled", days=days)
+    assert run() == "4 bodies so far\n8 bodies so far\npurged: 9 bodies, 0 rows\n"
+    assert set(left().values()) == {b""}
 
 
 def test_second_run_finds_nothing() -> None:
@@ -108,8 +118,8 @@ def test_batches_leave_no_row_out(monkeypatch: pytest.MonkeyPatch, batch: int) -
     assert set(left().values()) == {b""}
 
 
-def test_old_event_sent_again_is_still_a_noop(world: World, client: Client) -> None:
-    """F42: a resend of an event whose body is gone."""
+def test_f42_old_event_sent_again_is_still_a_noop(world: World, client: Client) -> None:
+    """A resend of an event whose body is gone."""
     buy(world, client, ProductFactory())
     report(world, client, "checkout.session.completed")
     inbox.handle(StripeEvent.objects.get().event_id)

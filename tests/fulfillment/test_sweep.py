@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -18,16 +19,16 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.files.storage import storages
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from catalog.models import Product
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, Entitlement, StripeEvent
-from fulfillment.sweep import Swept, sweep, sweep_money
+from fulfillment.sweep import Swept, _events_open, sweep, sweep_covers, sweep_mail, sweep_money
 from orders.models import Order
 from sandbox.world.server import World, free_port
 from tests.factories import OrderFactory, ProductFactory
@@ -38,8 +39,7 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[2]
 
 
-def test_stored_event_is_handled_and_its_mail_sent(world: World, client: Client) -> None:
-    """F4, F11"""
+def test_f4_f11_stored_event_is_handled_and_its_mail_sent(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     report(world, client)
     swept = sweep()
@@ -49,8 +49,8 @@ def test_stored_event_is_handled_and_its_mail_sent(world: World, client: Client)
     assert mail.outbox[0].to == [GUEST]
 
 
-def test_order_nobody_told_us_about_is_asked_for_after_a_minute(world: World, client: Client) -> None:
-    """F37, F40: no webhook, no success page."""
+def test_f37_f40_order_nobody_told_us_about_is_asked_for_after_a_minute(world: World, client: Client) -> None:
+    """No webhook, no success page."""
     order = buy(world, client, ProductFactory())
     assert sweep().orders == 0
     Order.objects.update(next_check_at=timezone.now())
@@ -80,8 +80,8 @@ def test_abandoned_checkout_is_asked_about_less_and_less(world: World, client: C
     assert (order.state, order.next_check_at) == ("expired", None)
 
 
-def test_order_whose_session_we_never_heard_of_is_found(world: World, client: Client) -> None:
-    """F71: Stripe made the session, the answer got lost, and yet it was paid."""
+def test_f71_order_whose_session_we_never_heard_of_is_found(world: World, client: Client) -> None:
+    """Stripe made the session, the answer got lost, and yet it was paid."""
     order = buy(world, client, ProductFactory())
     Order.objects.update(stripe_session_id=None, checkout_url="", next_check_at=timezone.now())
     sweep()
@@ -122,8 +122,7 @@ def test_file_that_is_gone_is_looked_for_once(world: World, client: Client) -> N
     assert not Product.objects.wanting_cover().exists()
 
 
-def test_pass_ends_between_two_rows_when_it_is_told_to(world: World, client: Client) -> None:
-    """F65"""
+def test_f65_pass_ends_between_two_rows_when_it_is_told_to(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     Order.objects.update(next_check_at=timezone.now())
     swept = Swept(stopping=lambda: True)
@@ -131,7 +130,7 @@ def test_pass_ends_between_two_rows_when_it_is_told_to(world: World, client: Cli
     assert swept.work == 0
 
 
-def test_stripe_away_leaves_the_order_for_later_and_the_others_go_on(world: World, client: Client) -> None:
+def test_f16_stripe_away_leaves_the_order_for_later_and_the_others_go_on(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     Order.objects.update(next_check_at=timezone.now())
     other = OrderFactory(state="paid", email=GUEST)
@@ -151,8 +150,7 @@ def test_young_rows_are_left_to_the_worker(world: World, client: Client, setting
     assert sweep().work == 0
 
 
-def test_one_poisonous_event_does_not_stop_the_others(world: World, client: Client) -> None:
-    """F70"""
+def test_f70_one_poisonous_event_does_not_stop_the_others(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     report(world, client, "checkout.session.completed")
     for number in range(3):
@@ -175,8 +173,7 @@ def test_product_without_cover_is_looked_after(world: World) -> None:
     assert not Product.objects.wanting_cover().exists()
 
 
-def test_sweeping_twice_changes_nothing(world: World, client: Client) -> None:
-    """F68, I20"""
+def test_f68_i20_sweeping_twice_changes_nothing(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     report(world, client)
     sweep()
@@ -199,6 +196,80 @@ def test_command_prints_counts_and_ends_nonzero_when_something_failed(world: Wor
     assert ended.value.code == 1
 
 
+def one_shot() -> tuple[str, int]:
+    """What `sweep` printed, and how it ended."""
+    out = StringIO()
+    try:
+        call_command("sweep", stdout=out)
+    except SystemExit as ended:
+        return out.getvalue(), int(str(ended.code))
+    return out.getvalue(), 0
+
+
+def test_command_fails_while_an_event_cannot_be_handled(world: World, client: Client) -> None:
+    """Nothing is raised: the row says why, and waits."""
+    buy(world, client, ProductFactory())
+    report(world, client, "checkout.session.completed")
+    world.control("faults", {"area": "api", "kind": "error", "status": 429})
+    assert one_shot() == ("swept: 0 events, 0 orders, 0 mails, 0 covers; 1 to try again\n", 1)
+    world.control("faults/clear", {})
+    StripeEvent.objects.update(next_attempt_at=timezone.now())
+    assert one_shot() == ("swept: 1 events, 0 orders, 1 mails, 0 covers; 0 to try again\n", 0)
+
+
+def test_f29_command_fails_when_a_mail_is_refused(smtp: World, client: Client) -> None:
+    buy(smtp, client, ProductFactory())
+    report(smtp, client, "checkout.session.completed")
+    smtp.control("faults", {"area": "mail", "kind": "refuse_recipient", "code": 550, "to": GUEST})
+    assert one_shot() == ("swept: 1 events, 0 orders, 0 mails, 0 covers; 1 to try again\n", 1)
+
+
+def test_f19_command_fails_when_an_order_needs_a_person(world: World) -> None:
+    fulfill(pay_by_link(world, slug="not-there-yet"), door="test")
+    Order.objects.update(next_check_at=timezone.now())
+    assert one_shot()[1] == 1
+
+
+def test_row_that_another_worker_holds_is_no_failure(world: World, client: Client) -> None:
+    buy(world, client, ProductFactory())
+    report(world, client, "checkout.session.completed")
+    key = StripeEvent.objects.get().event_id
+    assert _events_open([key]) == 1
+    StripeEvent.objects.update(claim=uuid.uuid4())
+    assert _events_open([key]) == 0
+
+
+def test_command_goes_on_until_nothing_is_due_and_shows_each_pass() -> None:
+    """After an outage more waits than one pass looks at."""
+    StripeEvent.objects.bulk_create(
+        StripeEvent(event_id=f"evt_{n}", type="charge.succeeded", body=b"{}") for n in range(450)
+    )
+    printed, code = one_shot()
+    assert [line.split(" events")[0] for line in printed.splitlines()] == ["swept: 200", "swept: 200", "swept: 50"]
+    assert (code, StripeEvent.objects.filter(state="ignored").count()) == (0, 450)
+
+
+@pytest.mark.parametrize("seconds", ["-5", "0", "nan", "inf", "1e9", "soon", "5\x00"])
+def test_s61_interval_that_is_none_is_refused(seconds: str) -> None:
+    """A negative one would spin."""
+    with pytest.raises(CommandError):
+        call_command("sweep", f"--watch={seconds}", stdout=StringIO())
+
+
+def test_pass_costs_the_same_few_queries_when_nothing_is_due(
+    world: World, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """Four of it look for what is due; the rest are the alerts'."""
+    buy(world, client, ProductFactory())
+    report(world, client)
+    sweep()
+    for lane in (sweep_money, sweep_mail, sweep_covers):
+        with django_assert_num_queries(2 if lane is sweep_money else 1):
+            lane(Swept())
+    with django_assert_num_queries(18):
+        sweep()
+
+
 @contextmanager
 def frozen_broker() -> Iterator[str]:
     """Accepts connections and never says a word."""
@@ -213,10 +284,10 @@ def refused_broker() -> Iterator[str]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("broker", [refused_broker, frozen_broker])
-def test_webhook_answers_without_a_broker_and_the_sweep_delivers(
+def test_f8_f11_webhook_answers_without_a_broker_and_the_sweep_delivers(
     smtp: World, client: Client, broker: Callable[[], AbstractContextManager[str]]
 ) -> None:
-    """F8, F11: real processes, and no Celery anywhere. The interval of the sweep is the one of production."""
+    """Real processes, and no Celery anywhere. The interval of the sweep is the one of production."""
     buy(smtp, client, ProductFactory())
     event = events(smtp, "checkout.session.completed")[0]
     with broker() as url:

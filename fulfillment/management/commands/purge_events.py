@@ -17,5 +17,5 @@ class Command(BaseCommand):
     def handle(self, *args: Any, days: int, dry_run: bool, **options: Any) -> None:
         if not 1 <= days <= 36500:
             raise CommandError("--days is a number from 1 to 36500")
-        purged = purge_events(older_than=timedelta(days=days), dry_run=dry_run)
+        purged = purge_events(older_than=timedelta(days=days), dry_run=dry_run, say=self.stdout.write)
         self.stdout.write(f"{'would purge' if dry_run else 'purged'}: {purged}")
