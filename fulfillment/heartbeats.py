@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.models import DurationField, ExpressionWrapper, F
 from django.db.models.functions import Now
 
@@ -59,7 +59,7 @@ def alive(*names: str) -> None:
     _signed.update(dict.fromkeys(due, now))
     try:
         _write(due)
-    except DatabaseError as error:
+    except Error as error:
         log.warning("no sign of life could be given: %s", error)
 
 

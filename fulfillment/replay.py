@@ -9,7 +9,7 @@ from functools import partial
 from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
-from fulfillment import event_types, inbox
+from fulfillment import event_types, inbox, measures
 from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
 from fulfillment.preview import preview
@@ -126,9 +126,10 @@ def _settle(event: StripeEvent, reason: str) -> None:
     and turned out to be ours."""
     states = StripeEvent.State
     open_states = [states.RECEIVED, states.FAILED] if reason else [states.RECEIVED, states.FAILED, states.IGNORED]
-    StripeEvent.objects.filter(pk=event.pk, state__in=open_states).update(
-        state=states.IGNORED if reason else states.HANDLED, handled_at=timezone.now(), note=reason, claim=None
-    )
+    state = states.IGNORED if reason else states.HANDLED
+    settled = StripeEvent.objects.filter(pk=event.pk, state__in=open_states)
+    if settled.update(state=state, handled_at=timezone.now(), note=reason, claim=None):
+        measures.event_settled(event.type, state)
 
 
 def _things(selection: Selection) -> Iterator[_Thing]:

@@ -75,6 +75,7 @@ def test_one_look_alone_raises_no_alarm(mailoutbox: list[Any]) -> None:
     assert told(mailoutbox) == []
     assert [pulse.missed is not None for pulse in heartbeats.pulses()] == [True] * 3
     later(seconds=10)
+    assert told(mailoutbox) == []
     heartbeats._signed.clear()
     heartbeats.alive("sweep", "worker", "beat")
     later(seconds=6)

@@ -133,6 +133,8 @@ def test_i17_error_of_a_page_arrives_without_its_token_cookie_and_address(world:
     assert event["exception"]["values"][-1]["type"] == "ProgrammingError"
     assert event["request"]["url"] == f"{address}/links/[token]/"
     assert event["request"]["query_string"] == "email=[e-mail]&X-Amz-Signature=[secret]"
+    crumbs = [crumb["category"] for crumb in event["breadcrumbs"]["values"]]
+    assert [category for category in crumbs if category == "query"] == []
     frames = event["exception"]["values"][-1]["stacktrace"]["frames"]
     assert [frame for frame in frames if "vars" in frame] == []
     assert ("user" in event, "cookies" in event["request"], event["request"]["data"]) == (False, False, "")

@@ -34,12 +34,12 @@ class Command(BaseCommand):
         self._watch(watch)
 
     def _once(self) -> None:
-        """All that is due, pass after pass. What failed is put off, so it is not met again."""
+        """All that is due, pass after pass, as long as one brings something about."""
         failed, more = 0, True
         while more:
             swept = sweep.sweep()
             self.stdout.write(f"swept: {swept}")
-            failed, more = failed + swept.failed, swept.more and swept.work > 0
+            failed, more = failed + swept.failed, swept.more and swept.work > swept.failed
         if failed:
             raise SystemExit(1)
 
