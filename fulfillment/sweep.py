@@ -12,10 +12,10 @@ from django.utils import timezone
 
 from catalog import covers
 from catalog.models import Product
-from fulfillment import alerts, inbox, outbox
+from fulfillment import alerts, inbox, outbox, refunding
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, StripeEvent
-from orders import checkout, payments, stripe_api
+from orders import checkout, payments, refunds, stripe_api
 from orders.models import Order
 
 log = logging.getLogger(__name__)
@@ -31,6 +31,7 @@ class Swept:
 
     events: int = 0
     orders: int = 0
+    refunds: int = 0
     mails: int = 0
     covers: int = 0
     failed: int = 0
@@ -38,13 +39,14 @@ class Swept:
 
     def __str__(self) -> str:
         return (
-            f"{self.events} events, {self.orders} orders, {self.mails} mails, {self.covers} covers; "
+            f"{self.events} events, {self.orders} orders, {self.refunds} refunds, {self.mails} mails, "
+            f"{self.covers} covers; "
             f"{self.failed} to try again"
         )
 
     @property
     def work(self) -> int:
-        return self.events + self.orders + self.mails + self.covers + self.failed
+        return self.events + self.orders + self.refunds + self.mails + self.covers + self.failed
 
 
 def sweep() -> Swept:
@@ -58,8 +60,9 @@ def sweep() -> Swept:
 
 
 def sweep_money(swept: Swept) -> None:
-    """Events unhandled, then orders whose payment nobody told us about."""
+    """Events unhandled, refunds unanswered, then orders whose payment nobody told us about."""
     swept.events = _each(_events_due(), inbox.handle, swept)
+    swept.refunds = _each(refunds.due(), refunding.carry_out, swept)
     swept.orders = _each(_orders_due(), check_order, swept)
 
 
