@@ -82,3 +82,8 @@ def display(user: User) -> str:
 def proven_emails(user: User) -> list[str]:
     """The addresses whose mailbox this user has shown to be theirs, lower-case."""
     return list(EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True))
+
+
+def proven_owners(email: str) -> list[int]:
+    """The ids of the users who have shown that this mailbox is theirs."""
+    return list(EmailAddress.objects.filter(email=email, verified=True).values_list("user_id", flat=True))

@@ -1,3 +1,5 @@
+"""Orders as this app knows them. fulfillment.order_admin registers them, with what a person can do about one."""
+
 from typing import Any
 
 from django.contrib import admin
@@ -6,7 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money
-from orders.models import Order, OrderLine, TimelineEntry
+from orders.models import Order, OrderLine, RefundRequest, TimelineEntry
 
 
 class ReadOnly:
@@ -36,6 +38,17 @@ class OrderLineInline(ReadOnly, admin.TabularInline):
         return money.display(line.refunded, line.order.currency)
 
 
+class RefundRequestInline(ReadOnly, admin.TabularInline):
+    model = RefundRequest
+    fields = ("asked_at", "asked_by", "line", "amount_shown", "reason", "note", "state", "answer", "stripe_refund_id")
+    readonly_fields = fields
+    verbose_name_plural = _("refunds asked for here")
+
+    @admin.display(description=_("amount"))
+    def amount_shown(self, row: RefundRequest) -> str:
+        return row.amount_display
+
+
 class TimelineInline(ReadOnly, admin.TabularInline):
     model = TimelineEntry
     fields = ("at", "kind", "door", "detail")
@@ -54,17 +67,16 @@ class AttentionFilter(admin.SimpleListFilter):
         return queryset.exclude(attention="") if self.value() == "yes" else queryset
 
 
-@admin.register(Order)
 class OrderAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("reference", "email", "state", "amount", "source", "attention", "created_at")
     list_filter = (AttentionFilter, "state", "source", "dispute", "livemode")
     search_fields = ("=reference", "email", "=stripe_session_id", "=stripe_payment_intent_id")
     date_hierarchy = "created_at"
-    inlines = (OrderLineInline, TimelineInline)
+    inlines = (OrderLineInline, RefundRequestInline, TimelineInline)
     fields = (
         "reference", "email", "user", "state", "amount", "refunded_amount", "dispute", "source", "attention",
         "created_at", "paid_at", "next_check_at", "livemode", "stripe_session_id", "stripe_payment_intent_id",
-        "stripe_customer_id", "facts_version",
+        "stripe_customer_id", "facts_version", "links_void_before", "buyer_address", "buyer_agent",
     )  # fmt: skip
     show_full_result_count = False
 

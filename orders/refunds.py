@@ -3,6 +3,7 @@
 import logging
 import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -43,6 +44,14 @@ IN_PLAIN_WORDS = {
 IN_PLAIN_WORDS["insufficient_funds"] = IN_PLAIN_WORDS["balance_insufficient"]
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The requests that one form came to; `again` where they had been written before."""
+
+    rows: list[RefundRequest]
+    again: bool
+
+
 class RefundRefused(Exception):
     """Nothing was asked of Stripe; the message says why, for whoever asked."""
 
@@ -72,7 +81,7 @@ def request(
     note: str,
     lines: Sequence[int] = (),
     amount: int | None = None,
-) -> list[RefundRequest]:
+) -> Asked:
     """Write down what to give back: what is left of `lines`, or `amount` (minor units), or else all that is left.
 
     May be repeated under the same `key`, which is the form's: the rows of the first time are returned. The order is
@@ -82,14 +91,15 @@ def request(
     if written := list(RefundRequest.objects.filter(key=key)):
         if any(row.order_id != order.pk for row in written):
             raise RefundRefused(_("This form belongs to another order. Please open it again."))
-        return written
+        return Asked(written, again=True)
     if not order.is_paid or not order.stripe_payment_intent_id:
         raise RefundRefused(_("There is no payment at Stripe to give back."))
     wanted = _wanted(order, lines, amount)
     rest = left(order)
     if sum(cents for _line, cents in wanted) > rest:
         raise RefundRefused(_("Only %(left)s is left to give back.") % {"left": money.display(rest, order.currency)})
-    return [_write(order, line, cents, key=key, by=by, reason=reason, note=note) for line, cents in wanted]
+    rows = [_write(order, line, cents, key=key, by=by, reason=reason, note=note) for line, cents in wanted]
+    return Asked(rows, again=False)
 
 
 def _wanted(order: Order, lines: Sequence[int], amount: int | None) -> list[tuple[OrderLine | None, int]]:
