@@ -156,7 +156,7 @@ def _downloads(order: Order) -> list[str]:
 
 def _download(row: Download) -> str:
     requests = f"{row.ranges} request{'' if row.ranges == 1 else 's'}"
-    until = "" if row.last_at == row.started_at else f" until {_at(row.last_at)}"
+    until = "" if _at(row.last_at) == _at(row.started_at) else f" until {_at(row.last_at)}"
     way = "by the link in the mail" if row.via == Download.Via.LINK else "from the customer's library"
     return (
         f"{_at(row.started_at)}{until} {row.file.name} {way} from {row.address or 'an unknown address'}, "

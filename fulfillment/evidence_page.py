@@ -88,7 +88,7 @@ def _send(
         messages.warning(request, _("Stripe did not answer. Look below whether it has the evidence."))
         return
     if submit:
-        messages.success(request, _("The bank has the evidence. Its decision takes weeks; you hear of it by mail."))
+        messages.success(request, _("The bank has the evidence. Its decision takes weeks; the order then shows it."))
     else:
         messages.success(request, _("Stripe has it as a draft, which the bank does not see. Submit it in time."))
     _follow(order)

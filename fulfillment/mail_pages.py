@@ -58,7 +58,7 @@ def send_again(model_admin: ModelAdmin, request: HttpRequest, order: Order) -> H
 
 @transaction.atomic
 def _send_again(model_admin: ModelAdmin, request: HttpRequest, order: Order, form: MailForm) -> None:
-    reason = f"{form.cleaned_data['reason']}, by {who(admin_pages.actor(request))}"
+    reason = f"{form.cleaned_data['reason']} – {who(admin_pages.actor(request))}"
     sent = resend_order(order.reference, to=form.cleaned_data["email"], reason=reason, door="admin")
     what = "mail sent again" if sent.before is None else "address corrected, mail sent again"
     admin_pages.log(model_admin, request, order, f"{what}: {form.cleaned_data['reason']}")

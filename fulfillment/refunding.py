@@ -19,8 +19,7 @@ def carry_out(request_id: int, *, door: str = "sweep") -> bool:
         return False
     try:
         refunds.ask(row)
-        if row.state == RefundRequest.State.ACCEPTED:
-            _enter(row, door)
+        _enter(row, door)  # after a refusal too: then Stripe knows something that the order does not
     except (stripe_api.StripeUnavailable, stripe_api.StripeRefused) as error:
         log.warning("order %s: a refund waits: %s", row.order.reference, error)
         refunds.postpone(row, str(error))

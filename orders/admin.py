@@ -1,10 +1,13 @@
 """Orders as this app knows them. fulfillment.order_admin registers them, with what a person can do about one."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money
@@ -38,11 +41,20 @@ class OrderLineInline(ReadOnly, admin.TabularInline):
         return money.display(line.refunded, line.order.currency)
 
 
+def _moment(at: datetime) -> str:
+    """To the second, so that what happened in one go can be told apart."""
+    return date_format(timezone.localtime(at), "Y-m-d H:i:s")
+
+
 class RefundRequestInline(ReadOnly, admin.TabularInline):
     model = RefundRequest
-    fields = ("asked_at", "asked_by", "line", "amount_shown", "reason", "note", "state", "answer", "stripe_refund_id")
+    fields = ("when", "asked_by", "line", "amount_shown", "reason", "note", "state", "answer", "stripe_refund_id")
     readonly_fields = fields
     verbose_name_plural = _("refunds asked for here")
+
+    @admin.display(description=_("when"))
+    def when(self, row: RefundRequest) -> str:
+        return _moment(row.asked_at)
 
     @admin.display(description=_("amount"))
     def amount_shown(self, row: RefundRequest) -> str:
@@ -51,9 +63,13 @@ class RefundRequestInline(ReadOnly, admin.TabularInline):
 
 class TimelineInline(ReadOnly, admin.TabularInline):
     model = TimelineEntry
-    fields = ("at", "kind", "door", "detail")
+    fields = ("when", "kind", "door", "detail")
     readonly_fields = fields
     verbose_name_plural = _("timeline")
+
+    @admin.display(description=_("when"))
+    def when(self, entry: TimelineEntry) -> str:
+        return _moment(entry.at)
 
 
 class AttentionFilter(admin.SimpleListFilter):
@@ -73,10 +89,26 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):
     search_fields = ("=reference", "email", "=stripe_session_id", "=stripe_payment_intent_id")
     date_hierarchy = "created_at"
     inlines = (OrderLineInline, RefundRequestInline, TimelineInline)
-    fields = (
-        "reference", "email", "user", "state", "amount", "refunded_amount", "dispute", "source", "attention",
-        "created_at", "paid_at", "next_check_at", "livemode", "stripe_session_id", "stripe_payment_intent_id",
-        "stripe_customer_id", "facts_version", "links_void_before", "buyer_address", "buyer_agent",
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "reference", "email", "user", "state", "amount", "refunded_amount", "dispute", "attention",
+                    "created_at", "paid_at",
+                )
+            },
+        ),
+        (
+            _("More"),
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    "source", "livemode", "stripe_session_id", "stripe_payment_intent_id", "stripe_customer_id",
+                    "buyer_address", "buyer_agent", "links_void_before", "next_check_at", "facts_version",
+                ),
+            },
+        ),
     )  # fmt: skip
     show_full_result_count = False
 

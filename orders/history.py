@@ -14,7 +14,7 @@ def who(by: User) -> str:
 
 def by_hand(order: Order, what: str, *, by: User | None, reason: str = "", door: str = "admin") -> None:
     """Note an act of a person. Who it was is never cut off, however long the reason is."""
-    tail = f", by {who(by)}" if by else ""
+    tail = f" – {who(by)}" if by else ""
     head = f"{what}: {reason}" if reason else what
     detail = head.replace("\x00", "")[: DETAIL - len(tail)] + tail
     order.timeline.create(kind=TimelineEntry.Kind.BY_HAND, door=door, detail=detail)
