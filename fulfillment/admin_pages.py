@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -42,6 +42,11 @@ def for_order(permission: str, *methods: str) -> Callable[[View], Address]:
 def actor(request: HttpRequest) -> User:
     assert isinstance(request.user, User)  # noqa: S101 - the admin lets nobody else in
     return request.user
+
+
+def sent(request: HttpRequest) -> QueryDict | None:
+    """What was sent with the form, an empty form included; None when it is only shown."""
+    return request.POST if request.method == "POST" else None
 
 
 def note(model_admin: ModelAdmin, request: HttpRequest, order: Order, what: str, *, reason: str = "") -> None:

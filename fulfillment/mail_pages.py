@@ -39,7 +39,7 @@ class MailForm(ReasonForm):
 
 @admin_pages.for_order(PERMISSION)
 def send_again(model_admin: ModelAdmin, request: HttpRequest, order: Order) -> HttpResponse:
-    form = MailForm(request.POST or None, initial={"email": order.email})
+    form = MailForm(admin_pages.sent(request), initial={"email": order.email})
     if request.method == "POST" and form.is_valid():
         try:
             _send_again(model_admin, request, order, form)
@@ -67,7 +67,7 @@ def _send_again(model_admin: ModelAdmin, request: HttpRequest, order: Order, for
 
 @admin_pages.for_order(PERMISSION)
 def void_links(model_admin: ModelAdmin, request: HttpRequest, order: Order) -> HttpResponse:
-    form = ReasonForm(request.POST or None)
+    form = ReasonForm(admin_pages.sent(request))
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             links.void(order)

@@ -85,7 +85,7 @@ class RefundForm(forms.Form):
 @admin_pages.for_order(PERMISSION)
 def refund(model_admin: ModelAdmin, request: HttpRequest, order: Order) -> HttpResponse:
     """The row is committed before Stripe is asked; what Stripe then says is told, and the order follows at once."""
-    form = RefundForm(order, request.POST or None)
+    form = RefundForm(order, admin_pages.sent(request))
     if request.method == "POST" and form.is_valid():
         try:
             asked = _ask(model_admin, request, order, form)

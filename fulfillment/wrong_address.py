@@ -41,7 +41,7 @@ def wrong_address(request: HttpRequest, reference: str) -> HttpResponse:
     if not browser.may_correct(request, order):
         messages.error(request, _("The address can be corrected within an hour of the payment. Please write to us."))
         return redirect(order)
-    form = AddressForm(request.POST or None)
+    form = AddressForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid() and _correct(request, order, form):
         query = urlencode({"session_id": order.stripe_session_id or ""})
         return HttpResponseRedirect(f"{reverse('checkout_done')}?{query}", status=303)
