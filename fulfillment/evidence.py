@@ -123,7 +123,7 @@ def _mails(order: Order) -> Iterator[str]:
         yield f"{mail.get_kind_display()} to {mail.recipient}, Message-ID {mail.message_id}: {mail.get_state_display()}"
         for attempt in mail.attempt_log.all():
             outcome = attempt.get_outcome_display()
-            reply = "" if attempt.reply == outcome else f": {attempt.reply}"
+            reply = "" if attempt.reply.lower() == outcome.lower() else f": {attempt.reply}"
             yield f"  {_at(attempt.started_at)} mail server: {outcome}{reply}"
 
 

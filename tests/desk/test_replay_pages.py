@@ -11,7 +11,7 @@ from fulfillment.models import StripeEvent
 from orders.models import Order
 from sandbox.world.server import World
 from tests.desk.test_who_may import dump
-from tests.factories import ProductFactory
+from tests.factories import OrderFactory, ProductFactory
 from tests.steps import buy, report, states
 
 pytestmark = pytest.mark.django_db
@@ -51,8 +51,6 @@ def test_silent_stripe_is_said_and_nothing_changes(desk: Client, world: World, p
 
 
 def test_order_without_a_session_leads_back(desk: Client) -> None:
-    from tests.factories import OrderFactory
-
     order = OrderFactory()
     assert told(desk, desk.get(address(order))) == ["This order has no Checkout Session to ask Stripe about."]
 
