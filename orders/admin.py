@@ -48,7 +48,7 @@ def _moment(at: datetime) -> str:
 
 class RefundRequestInline(ReadOnly, admin.TabularInline):
     model = RefundRequest
-    fields = ("when", "asked_by", "line", "amount_shown", "reason", "note", "state", "answer", "stripe_refund_id")
+    fields = ("when", "asked_by", "amount_shown", "line", "reason", "note", "outcome")
     readonly_fields = fields
     verbose_name_plural = _("refunds asked for here")
 
@@ -59,6 +59,10 @@ class RefundRequestInline(ReadOnly, admin.TabularInline):
     @admin.display(description=_("amount"))
     def amount_shown(self, row: RefundRequest) -> str:
         return row.amount_display
+
+    @admin.display(description=_("outcome"))
+    def outcome(self, row: RefundRequest) -> str:
+        return ", ".join(filter(None, [row.get_state_display(), row.answer, row.stripe_refund_id]))
 
 
 class TimelineInline(ReadOnly, admin.TabularInline):

@@ -55,8 +55,12 @@ def call(client: Client, method: str, address: str) -> int:
 
 def dump() -> str:
     """All rows of orders and fulfillment, and of the admin's log."""
-    models = [*apps.get_app_config("orders").get_models(), *apps.get_app_config("fulfillment").get_models(), LogEntry]
-    return str([list(model._default_manager.order_by("pk").values()) for model in models])
+    models: list[Any] = [
+        *apps.get_app_config("orders").get_models(),
+        *apps.get_app_config("fulfillment").get_models(),
+        LogEntry,
+    ]
+    return str([list(model.objects.order_by("pk").values()) for model in models])
 
 
 def test_s19_s60_strangers_and_buyers_get_nowhere(paid: Callable[..., Order]) -> None:
