@@ -47,6 +47,7 @@ def buy(request: HttpRequest, slug: str) -> HttpResponse:
         log.exception("checkout for %s could not begin", product)
         return render(request, "orders/unavailable.html", {"product": product}, status=503)
     browser.remember(request, order)
+    browser.note_buyer(request, order)
     return HttpResponseRedirect(url, status=303)
 
 
@@ -101,7 +102,8 @@ def checkout_done(request: HttpRequest) -> HttpResponse:
     context = {
         "order": order,
         "items": library.items(Actor.of(request), order=order),
-        "mail": order.deliveries.filter(kind=Delivery.Kind.ORDER).last(),
+        "mail": order.deliveries.filter(kind=Delivery.Kind.ORDER).order_by("-seq").first(),
+        "may_correct": browser.may_correct(request, order),
         "refresh": REFRESH_SECONDS[min(count, len(REFRESH_SECONDS) - 1)],
         "looked": count + 1,
     }

@@ -253,6 +253,7 @@ class Download(models.Model):
     started_at = models.DateTimeField(default=timezone.now)
     last_at = models.DateTimeField(default=timezone.now)
     ranges = models.PositiveIntegerField(default=1)
+    bytes = models.BigIntegerField(default=0, db_default=0, help_text="Asked for, over all ranges.")
 
     class Meta:
         indexes = (models.Index(fields=("entitlement", "file", "-last_at"), name="download_recent"),)

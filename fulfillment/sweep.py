@@ -12,11 +12,11 @@ from django.utils import timezone
 
 from catalog import covers
 from catalog.models import Product
-from fulfillment import alerts, inbox, measures, outbox
+from fulfillment import alerts, inbox, measures, outbox, refunding
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, StripeEvent
-from orders import checkout, payments, stripe_api
-from orders.models import Order
+from orders import checkout, payments, refunds, stripe_api
+from orders.models import Order, RefundRequest
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class Swept:
 
     events: int = 0
     orders: int = 0
+    refunds: int = 0
     mails: int = 0
     covers: int = 0
     failed: int = 0
@@ -40,13 +41,13 @@ class Swept:
 
     def __str__(self) -> str:
         return (
-            f"{self.events} events, {self.orders} orders, {self.mails} mails, {self.covers} covers; "
-            f"{self.failed} to try again"
+            f"{self.events} events, {self.orders} orders, {self.refunds} refunds, {self.mails} mails, "
+            f"{self.covers} covers; {self.failed} to try again"
         )
 
     @property
     def work(self) -> int:
-        return self.events + self.orders + self.mails + self.covers + self.failed
+        return self.events + self.orders + self.refunds + self.mails + self.covers + self.failed
 
 
 def sweep() -> Swept:
@@ -60,9 +61,10 @@ def sweep() -> Swept:
 
 
 def sweep_money(swept: Swept) -> None:
-    """Events unhandled, then orders whose payment nobody told us about."""
+    """Events unhandled, refunds unanswered, then orders whose payment nobody told us about."""
     measures.swept("money")
     swept.events = _each(_events_due(), inbox.handle, _events_open, swept)
+    swept.refunds = _each(refunds.due(), refunding.carry_out, _refunds_open, swept)
     swept.orders = _each(_orders_due(), check_order, _orders_in_need, swept)
 
 
@@ -107,7 +109,12 @@ def _events_open(event_ids: list[str]) -> int:
 
 
 def _mails_open(delivery_ids: list[int]) -> int:
-    return Delivery.objects.filter(pk__in=delivery_ids, claim=None).exclude(state=Delivery.State.SENT).count()
+    tried = Delivery.objects.filter(pk__in=delivery_ids, claim=None)
+    return tried.exclude(state__in=(Delivery.State.SENT, Delivery.State.WITHDRAWN)).count()
+
+
+def _refunds_open(request_ids: list[int]) -> int:
+    return RefundRequest.objects.unsettled().filter(pk__in=request_ids).count()
 
 
 def _orders_in_need(order_ids: list[int]) -> int:

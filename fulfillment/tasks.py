@@ -44,6 +44,7 @@ def check_alerts() -> None:
 @app.task(max_retries=2)
 def purge_events(days: int) -> None:
     retention.purge_events(older_than=timedelta(days=days))
+    retention.forget_visitors()
 
 
 # Acknowledged at once: it may take longer than the broker waits, and the next one makes up for one that was lost.

@@ -11,6 +11,7 @@ from typing import Any
 import stripe
 from django.conf import settings
 
+from orders.disputes import Case
 from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, PaidLine, Refund, is_marked
 
 SIGNATURE_TOLERANCE = 300  # seconds, https://docs.stripe.com/webhooks#replay-attacks
@@ -310,3 +311,75 @@ def _id(value: Any) -> str:
     if isinstance(value, dict):
         return str(value.get("id", ""))
     return str(value or "")
+
+
+def refusal_code(refusal: StripeRefused) -> str:
+    """Stripe's code for why it said no, such as `charge_already_refunded`. https://docs.stripe.com/error-codes"""
+    return str(getattr(refusal.__cause__, "code", None) or "")
+
+
+def create_refund(*, payment_intent_id: str, amount: int, reason: str, metadata: dict[str, str], key: str) -> Refund:
+    """Give `amount` (minor units) back. May be repeated under the same `key` for a day: one refund is made.
+
+    Raises StripeRefused, whose `refusal_code` tells why; StripeUnavailable, after which nobody knows.
+    https://docs.stripe.com/api/refunds/create
+    """
+    params: Any = {"payment_intent": payment_intent_id, "amount": amount, "reason": reason, "metadata": metadata}
+    try:
+        made = _ask(
+            lambda client: client.v1.refunds.create(params=params, options={"idempotency_key": key}),
+            Patience.CHECKOUT,
+        )
+    except RequestChanged as refusal:
+        if refusal_code(refusal) == "idempotency_key_in_use":  # the same request is under way elsewhere
+            raise StripeUnavailable(str(refusal)) from refusal
+        raise
+    return _refund(made.to_dict())
+
+
+def find_refund(payment_intent_id: str, *, metadata: dict[str, str]) -> Refund | None:
+    """The refund of this payment that was made with this metadata, or None. Raises StripeUnavailable, StripeRefused."""
+    params: Any = {"payment_intent": payment_intent_id, "limit": 100}
+    rows = _all(lambda client: client.v1.refunds.list(params=params))
+    return next((_refund(row) for row in rows if metadata.items() <= (row.get("metadata") or {}).items()), None)
+
+
+def _refund(row: dict[str, Any]) -> Refund:
+    line = (row.get("metadata") or {}).get("order_line", "")
+    return Refund(id=row["id"], amount=row["amount"], status=row.get("status") or "", order_line=line)
+
+
+def dispute_cases(payment_intent_id: str) -> tuple[Case, ...]:
+    """Every dispute and inquiry about this payment, the newest first. Raises StripeUnavailable, StripeRefused."""
+    params: Any = {"payment_intent": payment_intent_id, "limit": 100}
+    rows = _all(lambda client: client.v1.disputes.list(params=params))
+    return tuple(_case(row) for row in sorted(rows, key=lambda row: row["created"], reverse=True))
+
+
+def answer_dispute(dispute_id: str, *, evidence: dict[str, str], submit: bool, key: str) -> Case:
+    """Save evidence with the dispute; `submit` sends it to the bank, as a rule for good. May be repeated under `key`.
+
+    Raises StripeRefused, StripeUnavailable. https://docs.stripe.com/api/disputes/update
+    """
+    params: Any = {"evidence": evidence, "submit": submit}
+    answered = _ask(
+        lambda client: client.v1.disputes.update(dispute_id, params=params, options={"idempotency_key": key}),
+        Patience.CHECKOUT,
+    )
+    return _case(answered.to_dict())
+
+
+def _case(row: dict[str, Any]) -> Case:
+    details = row.get("evidence_details") or {}
+    due_by = details.get("due_by")
+    return Case(
+        id=row["id"],
+        status=row["status"],
+        reason=row.get("reason") or "",
+        amount=row["amount"],
+        currency=row["currency"],
+        opened_at=datetime.fromtimestamp(row["created"], UTC),
+        due_by=datetime.fromtimestamp(due_by, UTC) if due_by else None,
+        has_evidence=bool(details.get("has_evidence")),
+        submissions=details.get("submission_count") or 0,
+    )

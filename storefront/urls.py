@@ -5,7 +5,7 @@ from django.urls import include, path
 
 from catalog import covers
 from catalog import views as catalog
-from fulfillment import buying, downloads, library, link_pages, webhook
+from fulfillment import buying, downloads, library, link_pages, webhook, wrong_address
 from orders import views as orders
 from storefront import health, metrics
 
@@ -24,6 +24,7 @@ urlpatterns = [
     path("orders/", orders.order_list, name="orders"),
     path("orders/<slug:reference>/", orders.order_detail, name="order"),
     path("orders/<slug:reference>/link/", link_pages.order_link, name="order_link"),
+    path("orders/<slug:reference>/address/", wrong_address.wrong_address, name="wrong_address"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("webhooks/stripe/", webhook.stripe_webhook, name="stripe_webhook"),

@@ -16,7 +16,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "drop": {},
     },
     "api": {
-        "error": {"status": 500, "when": "before"},
+        "error": {"status": 500, "when": "before", "error_code": ""},
         "timeout": {"seconds": 30.0, "when": "after"},
         "drop": {"when": "after"},
         "stale": {"seconds": None, "changes": None},
@@ -133,6 +133,8 @@ def place_option(fault: Fault, name: str, value: Any) -> None:
         if value not in CHOICES[name]:
             raise invalid(f"{name} is one of {CHOICES[name]}", name)
         fault.options[name] = value
+    elif name == "error_code":
+        fault.options[name] = str(value)
     elif name == "keep":
         fault.options[name] = value in (True, "true", "on", "1")
     else:

@@ -187,7 +187,7 @@ def test_f68_i20_sweeping_twice_changes_nothing(world: World, client: Client) ->
 def test_command_prints_counts_and_ends_nonzero_when_something_failed(world: World, client: Client) -> None:
     out = StringIO()
     call_command("sweep", stdout=out)
-    assert out.getvalue() == "swept: 0 events, 0 orders, 0 mails, 0 covers; 0 to try again\n"
+    assert out.getvalue() == "swept: 0 events, 0 orders, 0 refunds, 0 mails, 0 covers; 0 to try again\n"
     buy(world, client, ProductFactory())
     Order.objects.update(next_check_at=timezone.now())
     world.control("faults", {"area": "api", "kind": "error", "status": 500})

@@ -235,6 +235,22 @@ def test_dispute_ends_as_the_bank_says(world: World, client: Any, paid: Paid, st
     assert world.control("ledger")["sessions"][0]["dispute_status"] == status
 
 
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"uncategorized_text": "x" * 20_001},
+        {"receipt": "a text where a file belongs"},
+        dict.fromkeys(("access_activity_log", "product_description", "uncategorized_text", "cancellation_rebuttal", "refund_policy_disclosure", "refund_refusal_explanation", "duplicate_charge_explanation", "cancellation_policy_disclosure"), "x" * 20000),
+    ],
+    ids=["long", "no file", "too much"],
+)  # fmt: skip
+def test_evidence_keeps_to_stripes_limits(world: World, client: Any, paid: Paid, evidence: dict[str, str]) -> None:
+    dispute = world.control("dispute", {"payment_intent": paid()["payment_intent"]})
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.disputes.update(dispute["id"], params={"evidence": evidence, "submit": False})
+    assert client.v1.disputes.retrieve(dispute["id"]).evidence_details.has_evidence is False
+
+
 def test_disputed_charge_is_not_refunded(world: World, client: Any, paid: Paid) -> None:
     intent = paid()["payment_intent"]
     world.control("dispute", {"payment_intent": intent})
