@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, Max, Min, OuterRef, Sum
+from django.db.models import Exists, F, Max, Min, OuterRef, Sum
 from django.urls import reverse
 
 from fulfillment import event_types, heartbeats, refusals
@@ -61,7 +61,7 @@ def _undelivered(now: datetime) -> list[Case]:
         order__state=Order.State.PAID,
         order__paid_at__lte=now - UNDELIVERED,
         order__attention="",
-    )
+    ).exclude(order__total__gt=0, order__refunded=F("order__total"))
     ungiven = missing.order_by("-order__created_at").values_list("order__reference", "order__created_at")[:MOST]
     waiting = {reference: f"order {reference}, mail waits since {_time(at)}" for reference, at in unsent}
     without = {reference: f"order {reference} of {_time(at)}, no access" for reference, at in ungiven}

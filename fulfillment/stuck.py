@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from fulfillment import heartbeats
@@ -80,7 +80,7 @@ def _lines_without_access(before: datetime) -> Iterator[Stuck]:
         order__state=Order.State.PAID,
         order__paid_at__lt=before,
         order__attention="",
-    )
+    ).exclude(order__total__gt=0, order__refunded=F("order__total"))
     for line in lines.select_related("order").order_by("order__paid_at", "pk")[:MOST]:
         yield Stuck(
             what="paid without access",

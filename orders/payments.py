@@ -105,8 +105,11 @@ def _paid_for(line: OrderLine, lines: list[OrderLine], order: Order) -> int:
 
 
 def problem(order: Order, lines: list[OrderLine], facts: Facts, unmatched: str = "") -> str:
-    """Why a person must look at this order, or "". An order that was paid is kept whatever is wrong with it."""
-    if state_of(facts) not in (Order.State.PAID, Order.State.PROCESSING):
+    """Why a person must look at this order, or "". An order that was paid is kept whatever is wrong with it.
+
+    Money that went back whole leaves nothing to mend.
+    """
+    if state_of(facts) not in (Order.State.PAID, Order.State.PROCESSING) or order.is_refunded:
         return ""
     if not lines:
         return unmatched or "The order has no lines: nothing was delivered."

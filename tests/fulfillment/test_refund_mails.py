@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from datetime import timedelta
 from itertools import permutations
 from typing import Any
 
@@ -12,9 +13,10 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import Product
-from fulfillment import mails, outbox
+from fulfillment import alerts, mails, outbox
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, Entitlement
+from fulfillment.stuck import find_stuck
 from orders import checkout, stripe_api
 from orders.facts import Refund
 from orders.models import Order
@@ -203,9 +205,16 @@ def test_refund_of_money_that_was_held_for_a_person_is_told(world: World, client
     order.lines.update(unit_price=1)
     fulfilled(order)
     assert (order.deliveries.count(), order.attention[:14]) == (0, "Stripe charged")
-    give_back(world, order)
+    refund_id = give_back(world, order)
     assert told(order) == [("refund", 1, 1250)]
     assert "access" not in text(order, "refund")
+    # Nothing is left to do for anybody, unless the refund fails.
+    assert (order.attention, order.next_check_at) == ("", None)
+    Delivery.objects.update(state="sent", sent_at=timezone.now())
+    Order.objects.update(paid_at=timezone.now() - timedelta(hours=1))
+    assert (find_stuck(longer_than=timedelta(minutes=5)), alerts._undelivered(timezone.now())) == ([], [])
+    world.control(f"refund/{refund_id}/fail", {})
+    assert (fulfilled(order).attention[:14], access(order)) == ("Stripe charged", {})
 
 
 def test_line_of_a_discounted_order_is_covered_by_what_was_paid_for_it(world: World) -> None:
