@@ -3,6 +3,7 @@ from typing import Any
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
+from fulfillment.books_admin import DifferenceAdmin  # noqa: F401 - Django looks for admins here
 from fulfillment.models import Delivery, DeliveryAttempt, Download, Entitlement, StripeEvent
 from orders.admin import ReadOnly
 

@@ -13,12 +13,14 @@ from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db.models import Exists, Max, Min, OuterRef, Sum
+from django.db.models import Exists, Max, Min, OuterRef, Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 
 from fulfillment import refusals
+from fulfillment.book_models import BooksCheck, Difference
 from fulfillment.models import Alert, Delivery, Entitlement, StripeEvent, WebhookMinute
+from orders import stripe_api
 from orders.models import Order, OrderLine
 
 log = logging.getLogger(__name__)
@@ -28,6 +30,7 @@ LEASE = timedelta(seconds=60)  # for sending one; a mail that could not be sent 
 REMIND = timedelta(days=1)
 UNDELIVERED = timedelta(minutes=2)
 UNHANDLED = timedelta(minutes=5)
+UNCHECKED = timedelta(hours=1)
 SPIKE, SPIKE_WINDOW = 10, timedelta(minutes=10)  # so many refused webhooks in so much time
 LATELY = timedelta(hours=1)  # orders begun since are checked for missing access at every pass; older ones by `stuck`
 MOST = 200  # cases of one kind that are looked at, the newest
@@ -233,6 +236,17 @@ def _clock(now: datetime) -> list[Case]:
     return cases
 
 
+def _books(now: datetime) -> list[Case]:
+    """What the check of the books has found, and that it cannot be made. Orders held for a person are told as such."""
+    rows = Difference.objects.open(livemode=stripe_api.is_live()).exclude(kind=Difference.Kind.HELD)
+    cases = [Case(f"{row.kind} {row.subject}", f"{row}, since {_time(row.first_seen)}") for row in rows[:MOST]]
+    good = Q(ended_at__isnull=False, failure="")
+    first, last = BooksCheck.objects.aggregate(first=Min("began_at"), last=Max("began_at", filter=good)).values()
+    if first is not None and (last or first) < now - UNCHECKED:
+        cases.insert(0, Case("unchecked", f"not compared with Stripe's since {_time(last or first)}"))
+    return cases
+
+
 def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
@@ -245,11 +259,16 @@ CONDITIONS: dict[Kind, Callable[[datetime], list[Case]]] = {
     Kind.DISPUTE: _disputes,
     Kind.WEBHOOK: _refused,
     Kind.CLOCK: _clock,
+    Kind.BOOKS: _books,
 }
 
 
 def _orders_page(query: str) -> str:
-    return f"{settings.SITE_URL}{reverse('admin:orders_order_changelist')}?{query}"
+    return f"{_admin('orders_order')}?{query}"
+
+
+def _admin(model: str) -> str:
+    return f"{settings.SITE_URL}{reverse(f'admin:{model}_changelist')}"
 
 
 # What is wrong, and what helps.
@@ -290,5 +309,12 @@ TEXTS: dict[Kind, tuple[str, Callable[[], str]]] = {
     Kind.CLOCK: (
         "The clocks disagree. Beyond five minutes the shop refuses Stripe's webhooks:",
         lambda: "Is the time set by NTP?\n  timedatectl",
+    ),
+    Kind.BOOKS: (
+        "The shop's books do not agree with Stripe's, or with themselves:",
+        lambda: (
+            f"What it means, and buttons that mend it:\n  {_admin('fulfillment_difference')}\nOr:\n"
+            "  python manage.py books --mend"
+        ),
     ),
 }

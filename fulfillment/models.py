@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from catalog.models import File, Product
+from fulfillment.book_models import BooksCheck, Difference  # noqa: F401 - Django looks for models here
 from orders.models import Order, OrderLine
 
 
@@ -253,6 +254,7 @@ class Alert(models.Model):
         DISPUTE = "dispute", "dispute opened"
         WEBHOOK = "webhook", "webhook refuses"
         CLOCK = "clock", "clock is wrong"
+        BOOKS = "books", "books differ"
 
     kind = models.CharField(max_length=12, choices=Kind, unique=True)
     last_sent_at = models.DateTimeField(null=True, blank=True)

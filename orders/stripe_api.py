@@ -4,6 +4,7 @@ import enum
 import json
 import re
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -119,6 +120,16 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
     ).to_dict()
     intent = session.get("payment_intent") or {}
     charge = intent.get("latest_charge") or {}
+    return facts_of(
+        session,
+        refunds=_refunds(intent["id"], patience) if charge.get("amount_refunded") else (),
+        disputes=_disputes(intent["id"], patience) if charge.get("disputed") else (),
+    )
+
+
+def facts_of(session: dict[str, Any], *, refunds: tuple[Refund, ...], disputes: tuple[Dispute, ...]) -> Facts:
+    intent = session.get("payment_intent") or {}
+    charge = intent.get("latest_charge") or {}
     return Facts(
         session_id=session["id"],
         livemode=session["livemode"],
@@ -137,8 +148,8 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
         payment_intent_id=intent.get("id", ""),
         payment_intent_status=intent.get("status", ""),
         paid_at=datetime.fromtimestamp(charge["created"], UTC) if charge.get("paid") else None,
-        refunds=_refunds(intent["id"], patience) if charge.get("amount_refunded") else (),
-        disputes=_disputes(intent["id"], patience) if charge.get("disputed") else (),
+        refunds=refunds,
+        disputes=disputes,
     )
 
 
@@ -148,14 +159,15 @@ def _refunds(payment_intent_id: str, patience: Patience) -> tuple[Refund, ...]:
         return [refund.to_dict() for refund in found.auto_paging_iter()]
 
     rows = _ask(every_page, patience)
-    return tuple(
-        Refund(
-            id=row["id"],
-            amount=row["amount"],
-            status=row.get("status") or "",
-            order_line=(row.get("metadata") or {}).get("order_line", ""),
-        )
-        for row in sorted(rows, key=lambda row: row["id"])
+    return tuple(refund_of(row) for row in sorted(rows, key=lambda row: row["id"]))
+
+
+def refund_of(row: dict[str, Any]) -> Refund:
+    return Refund(
+        id=row["id"],
+        amount=row["amount"],
+        status=row.get("status") or "",
+        order_line=(row.get("metadata") or {}).get("order_line", ""),
     )
 
 
@@ -210,6 +222,16 @@ def payments_taken_back_since(since: datetime) -> list[str]:
     rows = _all(lambda client: client.v1.refunds.list(params=params))
     rows += _all(lambda client: client.v1.disputes.list(params=params))
     return list(dict.fromkeys(intent_id for row in rows if (intent_id := _id(row.get("payment_intent")))))
+
+
+def pages(call: Any) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a list, page by page, each asked for when it is wanted. For `stripe_lists` and nobody else."""
+    page = _ask(call, Patience.WORKER)
+    while page.data:
+        yield [row.to_dict() for row in page.data]
+        if not page.has_more:
+            return
+        page = _ask(lambda _client, page=page: page.next_page(), Patience.WORKER)
 
 
 def _all(call: Any) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from fulfillment import measures
+from fulfillment.book_models import Difference
 from fulfillment.models import Delivery, Entitlement, StripeEvent
 from orders.models import Order
 
@@ -105,6 +106,8 @@ def _backlog(now: datetime) -> Iterator[Metric]:
         "Orders with an open dispute.",
         disputed.aggregate(n=Count("order_line__order", distinct=True))["n"],
     )
+    differ = Difference.objects.filter(resolved_at=None).count()
+    yield _gauge("shop_books_differences", "Differences between our books and Stripe's.", differ)
 
 
 def _deliveries(now: datetime) -> Iterator[Metric]:
