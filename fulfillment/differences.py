@@ -70,13 +70,17 @@ def compare(facts: Facts | None, order: Order | None) -> list[Found]:
         return [Found(Kind.NO_ORDER, _paid(facts), "no order")] if facts and paid else []
     if facts and (other := _other_order(facts, order)):
         return [Found(Kind.OTHER_ORDER, *other, Mend.PERSON)]
-    at_stripe = _payment(facts, order) if order.source in AT_STRIPE else ()
-    return [*at_stripe, *compare_here(order, facts)]
+    if order.source in AT_STRIPE and order.is_paid != bool(facts and _is_paid(facts)):
+        return [_payment(facts, order)]  # all else follows from it
+    figures = _figures(facts, order) if facts and order.is_paid else ()
+    return [*figures, *compare_here(order, facts)]
 
 
 def compare_here(order: Order, facts: Facts | None = None) -> list[Found]:
     """What differs between our own rows. `facts` tell what to say about Stripe's side, and whether to ask it helps."""
     found = list(_free_access(facts, order))
+    if order.is_refunded:
+        return found  # nothing is owed any more, not even a mail that would lead to nothing
     if order.is_paid and order.attention:
         return [Found(Kind.HELD, _paid(facts), order.attention), *found]
     return [*_no_access(facts, order), *found, *_no_mail(facts, order)]
@@ -98,17 +102,13 @@ def claim(facts: Facts) -> str:
     return named if named == facts.client_reference_id and not facts.payment_link else ""
 
 
-def _payment(facts: Facts | None, order: Order) -> Iterator[Found]:
+def _payment(facts: Facts | None, order: Order) -> Found:
+    """One side says that it is paid, and the other does not."""
     if facts is None:
-        if order.is_paid:
-            named = f"paid, by {order.stripe_session_id}" if order.stripe_session_id else "paid, by no session"
-            yield Found(Kind.UNKNOWN_THERE, "no such payment", named, Mend.PERSON)
-        return
-    if _is_paid(facts) != order.is_paid:
-        kind = Kind.UNPAID_THERE if order.is_paid else Kind.UNPAID_HERE
-        yield Found(kind, _paid(facts), Order.State(order.state).label)
-    elif order.is_paid:
-        yield from _figures(facts, order)
+        by = order.stripe_session_id or "no session"
+        return Found(Kind.UNKNOWN_THERE, "no such payment", f"paid, by {by}", Mend.PERSON)
+    kind = Kind.UNPAID_THERE if order.is_paid else Kind.UNPAID_HERE
+    return Found(kind, _paid(facts), Order.State(order.state).label)
 
 
 def _figures(facts: Facts, order: Order) -> Iterator[Found]:
@@ -117,10 +117,11 @@ def _figures(facts: Facts, order: Order) -> Iterator[Found]:
     if (order.total, order.currency) != (facts.amount_total, facts.currency):
         by_hand = is_ours and order.currency != facts.currency
         yield Found(Kind.AMOUNT, took, order.total_display, Mend.PERSON if by_hand else Mend.REPLAY)
-    elif is_ours and lines and not order.attention and sum(line.amount for line in lines) != facts.amount_subtotal:
+    worth = sum(line.amount for line in lines)
+    settled = order.attention or order.is_refunded  # a person knows, or has given it back
+    if is_ours and lines and worth != facts.amount_subtotal and order.currency == facts.currency and not settled:
         took = money.display(facts.amount_subtotal, facts.currency)
-        worth = money.display(sum(line.amount for line in lines), order.currency)
-        yield Found(Kind.WORTH, took, f"lines worth {worth}", Mend.PERSON)
+        yield Found(Kind.WORTH, took, f"lines worth {money.display(worth, order.currency)}", Mend.PERSON)
     ids = (facts.session_id, facts.payment_intent_id)
     known = (order.stripe_session_id or "", order.stripe_payment_intent_id or "")
     if ids != known:
@@ -181,9 +182,8 @@ def _free_access(facts: Facts | None, order: Order) -> Iterator[Found]:
 
 
 def _no_mail(facts: Facts | None, order: Order) -> Iterator[Found]:
-    """A mail about an order that was paid back before it went out would lead to nothing: none is owed."""
     mails = [mail for mail in order.deliveries.all() if mail.kind == Delivery.Kind.ORDER]
-    if not order.is_paid or order.is_refunded or any(mail.state == Delivery.State.SENT for mail in mails):
+    if not order.is_paid or any(mail.state == Delivery.State.SENT for mail in mails):
         return
     last = max(mails, key=lambda mail: mail.seq, default=None)
     waiting = [mail for mail in mails if mail.state in Delivery.DUE_STATES]
