@@ -47,6 +47,7 @@ class Checked:
     amounts: Counter[tuple[str, str]] = field(default_factory=Counter)  # (currency, column)
     found: list[Difference] = field(default_factory=list)  # rows of this check; saved elsewhere, if at all
     seen: set[int] = field(default_factory=set)  # orders
+    settled: set[str] = field(default_factory=set)  # the subjects of differences that were looked at
 
     def __str__(self) -> str:
         return f"{self.sessions} sessions compared, {self.foreign} of others, {self.in_flight} in flight"
@@ -137,6 +138,7 @@ def _settle(looked_at: list[Payment], checked: Checked) -> None:
     """Write down what differs now, and that the rest no longer does. What is in flight is neither."""
     for payment, flying in zip(looked_at, in_flight(looked_at), strict=True):
         found = payment.found
+        checked.settled.update(payment.subjects)
         rows = [
             bookkeeping.row(one, order=payment.order, session_id=payment.session_id, looked_at=payment.looked_at)
             for one in found
@@ -148,9 +150,7 @@ def _settle(looked_at: list[Payment], checked: Checked) -> None:
         else:
             _count(payment, checked)
         if checked.keep:
-            if payment.is_known_at_stripe:
-                kinds = [one.kind for one in found]
-                bookkeeping.close(payment.subjects, but=kinds, looked_at=payment.looked_at)
+            bookkeeping.close(payment.subjects, but=payment.unsettled, looked_at=payment.looked_at)
             bookkeeping.keep(rows)
 
 
@@ -213,8 +213,9 @@ def _left_open(checked: Checked) -> Iterator[Payment]:
     """What earlier checks found, and this one has not come across."""
     if checked.keep:
         rows = Difference.objects.open(livemode=stripe_api.is_live()).filter(last_seen__lt=checked.began)
-        for session_id, order_id in set(rows.values_list("session_id", "order")):
-            yield look_at(session_id, order_id)
+        for subject, session_id, order_id in list(rows.values_list("subject", "session_id", "order")):
+            if subject not in checked.settled:
+                yield look_at(session_id, order_id)
 
 
 def _in_batches(ids: list[Key]) -> Iterator[list[Key]]:

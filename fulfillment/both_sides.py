@@ -51,9 +51,11 @@ class Payment:
         return [self.session_id, self.order.reference] if self.order else [self.session_id]
 
     @property
-    def is_known_at_stripe(self) -> bool:
-        """Whether Stripe said anything, or there is nothing to ask about: a wrong key must settle nothing."""
-        return self.facts is not None or not self.session_id
+    def unsettled(self) -> set[Kind]:
+        """The kinds that cannot be closed after this look. Where Stripe knows no such session nothing is settled but
+        just that: the key may be of another account."""
+        asked = self.facts is not None or not self.session_id
+        return {found.kind for found in self.found} | (set() if asked else set(Kind) - {Kind.UNKNOWN_THERE})
 
 
 def look_at(session_id: str, order_id: int | None = None) -> Payment:
