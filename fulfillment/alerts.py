@@ -239,7 +239,8 @@ def _clock(now: datetime) -> list[Case]:
 def _books(now: datetime) -> list[Case]:
     """What the check of the books has found, and that it cannot be made. Orders held for a person are told as such."""
     rows = Difference.objects.open(livemode=stripe_api.is_live()).exclude(kind=Difference.Kind.HELD)
-    cases = [Case(f"{row.kind} {row.subject}", f"{row}, since {_time(row.first_seen)}") for row in rows[:MOST]]
+    newest = rows.order_by("-first_seen")[:MOST]
+    cases = [Case(f"{row.kind} {row.subject}", f"{row}, since {_time(row.first_seen)}") for row in newest]
     good = Q(ended_at__isnull=False, failure="")
     first, last = BooksCheck.objects.aggregate(first=Min("began_at"), last=Max("began_at", filter=good)).values()
     if first is not None and (last or first) < now - UNCHECKED:

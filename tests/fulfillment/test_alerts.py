@@ -20,6 +20,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fulfillment import alerts, refusals
+from fulfillment.book_models import BooksCheck, Difference
 from fulfillment.models import Alert, Delivery, Entitlement, StripeEvent, WebhookMinute
 from fulfillment.sweep import sweep
 from orders.models import Order
@@ -148,6 +149,21 @@ def clock_ahead() -> Callable[[], Any]:
     return lambda: WebhookMinute.objects.update(minute=ago(minutes=11))
 
 
+def books_differ() -> Callable[[], Any]:
+    fields = {"livemode": False, "mend": "replay", "here": f"write to {GUEST}"}
+    Difference.objects.create(kind="amount", subject=OLD, **fields)
+    Difference.objects.create(kind="held", subject=OLD, **fields)  # told as an order that needs a person
+    Difference.objects.create(kind="no_mail", subject=OLD, **fields | {"livemode": True})
+    return lambda: Difference.objects.update(resolved_at=timezone.now())
+
+
+def books_not_checked() -> Callable[[], Any]:
+    BooksCheck.objects.create(since=ago(days=2), livemode=False, began_at=ago(minutes=61), ended_at=ago(minutes=60))
+    BooksCheck.objects.create(since=ago(days=2), livemode=False, ended_at=timezone.now(), failure="StripeUnavailable")
+    BooksCheck.objects.create(since=ago(days=2), livemode=False)  # killed
+    return lambda: BooksCheck.objects.filter(failure="", ended_at=None).update(ended_at=timezone.now())
+
+
 CONDITIONS: list[tuple[Callable[[], Callable[[], Any]], str, str, str]] = [
     (mail_waits, "undelivered", f"order {OLD}, mail waits since", "manage.py stuck --minutes 2"),
     (no_access, "undelivered", f"order {OLD} of", "manage.py stuck --minutes 2"),
@@ -159,6 +175,8 @@ CONDITIONS: list[tuple[Callable[[], Callable[[], Any]], str, str, str]] = [
     (refused, "webhook", "8 answered with 4xx and 2 with 5xx in 10 minutes", "STRIPE_WEBHOOK_SECRETS"),
     (clock_behind, "clock", "this machine's clock is 121 seconds behind Stripe's", "timedatectl"),
     (clock_ahead, "clock", "this machine's clock is 600 seconds ahead of Stripe's", "timedatectl"),
+    (books_differ, "books", f"amounts differ: {OLD}, since ", "http://localhost/admin/fulfillment/difference/"),
+    (books_not_checked, "books", "not compared with Stripe's since ", "python manage.py books --mend"),
 ]
 
 
@@ -191,6 +209,7 @@ def test_condition_fires_stops_and_fires_again(
         (refused, lambda: WebhookMinute.objects.filter(failed=2).update(failed=1)),
         (clock_behind, lambda: WebhookMinute.objects.update(clock_skew=120)),
         (clock_ahead, lambda: WebhookMinute.objects.update(clock_skew=-120)),
+        (books_not_checked, lambda: BooksCheck.objects.update(began_at=ago(minutes=59))),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
@@ -301,13 +320,14 @@ def test_checking_costs_the_same_however_much_is_wrong() -> None:
         for n in range(number):
             granted(attention(f"{number:08}{n:08}"), state="suspended", reason="disputed")
             StripeEvent.objects.create(event_id=f"evt_{number}_{n}", type="x", state="failed")
+            Difference.objects.create(kind="amount", subject=f"{number} {n}", livemode=False, mend="replay")
         alerts.check()
         with CaptureQueriesContext(connection) as captured:
             later_is_quiet = alerts.check()
         assert later_is_quiet == 0
         counts.append(len(captured))
         Alert.objects.update(next_mail_at=ago(minutes=1), last_sent_at=ago(minutes=16))
-    assert counts == [11, 11, 11]
+    assert counts == [13, 13, 13]
 
 
 # Sent by one, even when many look
@@ -405,7 +425,7 @@ def test_no_address_token_or_note_is_mailed(settings: Settings) -> None:
     StripeEvent.objects.update(note=f"{GUEST} whsec_secret sk_test_1", body=GUEST.encode())
     granted(attention("B" * 16), state="suspended", reason="disputed")
     Delivery.objects.create(order=Order.objects.get(reference="B" * 16), kind="order", recipient=GUEST, state="gave_up")
-    assert alerts.check() == 7
+    assert alerts.check() == 8
     text = "".join(message.message().as_string() for message in sent())
     secrets = ["guest@", "whsec_", "sk_", "/links/", settings.SECRET_KEY]
     assert [secret for secret in secrets if secret in text] == []
