@@ -1,6 +1,7 @@
 """The admin's page about the books: what both sides come to, what differs, and a button that mends it."""
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 from django.contrib import admin, messages
@@ -107,14 +108,14 @@ def _shown(difference: Difference) -> dict[str, Any]:
 
 
 def _checks() -> list[dict[str, Any]]:
-    """The last finished check, and the last of a longer period where that is another one."""
+    """The last finished check, the last good one, and the last of a longer period, where these are others."""
     finished = BooksCheck.objects.filter(livemode=stripe_api.is_live(), ended_at__isnull=False)
     last = finished.first()
     if last is None:
         return []
     good = finished.filter(failure="")
-    longer = good.filter(since__lt=last.since).first()
-    chosen = [last, *([] if not last.failure else good[:1]), *([longer] if longer else [])]
+    longer = good.filter(since__lt=last.since - timedelta(days=1))
+    chosen = [last, *(good[:1] if last.failure else ()), *longer[:1]]
     return [{"check": check, "totals": _totals(check)} for check in dict.fromkeys(chosen)]
 
 

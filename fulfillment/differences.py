@@ -129,7 +129,8 @@ def _figures(facts: Facts, order: Order) -> Iterator[Found]:
     yield from _refunds(facts, order, lines)
     dispute = verdict(facts.disputes)
     if order.dispute != dispute:
-        yield Found(Kind.DISPUTE, f"dispute: {dispute.label}", f"dispute: {Order.Dispute(order.dispute).label}")
+        there, here = (f"dispute: {state.label.lower()}" for state in (dispute, Order.Dispute(order.dispute)))
+        yield Found(Kind.DISPUTE, there, here)
 
 
 def _refunds(facts: Facts, order: Order, lines: list[OrderLine]) -> Iterator[Found]:
@@ -189,7 +190,11 @@ def _no_mail(facts: Facts | None, order: Order) -> Iterator[Found]:
     waiting = [mail for mail in mails if mail.state in Delivery.DUE_STATES]
     mend = Mend.SEND if waiting else Mend.RESEND if last or not facts else Mend.REPLAY
     shown = waiting[0] if waiting else last
-    here = f"the mail is {shown.get_state_display()} after {shown.attempts} tries" if shown else "no mail was written"
+    here = (
+        f"the mail is {Delivery.State(shown.state).label.lower()}, attempts: {shown.attempts}"
+        if shown
+        else "no mail was written"
+    )
     yield Found(Kind.NO_MAIL, _paid(facts), here, mend)
 
 

@@ -10,7 +10,7 @@ from fulfillment.book_models import Difference
 from fulfillment.both_sides import Payment, look_at
 from fulfillment.differences import Found
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery
+from fulfillment.models import Delivery, DeliveryAttempt
 from fulfillment.resend import ResendRefused, resend_order
 from orders import stripe_api
 from orders.models import Order
@@ -62,8 +62,14 @@ def _replay(session_id: str) -> str:
 
 
 def _send_waiting(order: Order) -> str:
-    """What waits for its next try is tried now. What another sender holds, or may have sent, keeps its time."""
-    waiting = order.deliveries.filter(kind=Delivery.Kind.ORDER)
+    """What waits for its next try is tried now. What another sender holds, or may have sent, keeps its time; what a
+    mail server has accepted already only learns so: its buyer has it."""
+    waiting = order.deliveries.filter(kind=Delivery.Kind.ORDER, state__in=Delivery.DUE_STATES)
+    accepted = DeliveryAttempt.objects.filter(outcome=DeliveryAttempt.Outcome.ACCEPTED, delivery__in=waiting)
+    if attempt := accepted.first():
+        sent_at = attempt.finished_at or attempt.started_at
+        waiting.filter(pk=attempt.delivery_id).update(state=Delivery.State.SENT, sent_at=sent_at, claim=None)
+        return f"the mail was accepted at {sent_at:%Y-%m-%d %H:%M}, and now its row says so"
     waiting.filter(state=Delivery.State.PENDING).update(next_attempt_at=timezone.now())
     due = list(Delivery.objects.due(timezone.now()).filter(pk__in=waiting).values_list("pk", flat=True))
     return _send(due) or "the mail cannot be sent now: a sender holds it, or waits to hear whether it arrived"

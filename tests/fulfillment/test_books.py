@@ -340,6 +340,15 @@ def test_mend_says_why_it_still_differs(smtp: World) -> None:
     assert "had a mail within the last minute" in again
 
 
+def test_i6_mail_that_was_accepted_is_not_sent_again_for_a_row_that_forgot(smtp: World) -> None:
+    order = sold(smtp)
+    sql("UPDATE fulfillment_delivery SET state = 'pending', sent_at = NULL")
+    assert f"paid, no mail sent: {order.reference}: mended, the mail was accepted at " in books("--mend")
+    assert states(order) == SENT
+    work()
+    assert len(smtp.mails(to="guest@example.com")) == 1
+
+
 def test_intent_that_another_order_holds_is_said_and_nothing_breaks(smtp: World) -> None:
     order, other = sold(smtp), sold(smtp)
     order.refresh_from_db()

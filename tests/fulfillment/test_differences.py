@@ -178,7 +178,7 @@ def dispute_unheard_of(world: World) -> Row:
     world.control("dispute", {"session": order.stripe_session_id})
     return Row(
         order.reference,
-        "dispute: Open",
+        "dispute: open",
         "dispute: none",
         f"replay --order {order.reference}",
         ("paid", ["suspended"], ["sent"]),
@@ -193,7 +193,7 @@ def dispute_decided_months_later(world: World) -> Row:
     assert states(order) == ("paid", ["suspended"], ["sent"])
     age(world, timedelta(days=70))
     world.control(f"dispute/{dispute['id']}/close", {"status": "won"})
-    return Row(order.reference, "dispute: Won", "dispute: Open", f"replay --order {order.reference}")
+    return Row(order.reference, "dispute: won", "dispute: open", f"replay --order {order.reference}")
 
 
 def dispute_of_an_older_payment(world: World) -> Row:
@@ -202,7 +202,7 @@ def dispute_of_an_older_payment(world: World) -> Row:
     world.control("dispute", {"session": order.stripe_session_id})
     return Row(
         order.reference,
-        "dispute: Open",
+        "dispute: open",
         "dispute: none",
         f"replay --order {order.reference}",
         ("paid", ["suspended"], ["sent"]),
@@ -282,7 +282,7 @@ def mail_that_waits(world: World) -> Row:
     return Row(
         order.reference,
         "$12.50 paid",
-        "the mail is Pending after 1 tries",
+        "the mail is pending, attempts: 1",
         f"books --order {order.reference} --mend",
     )
 
@@ -296,7 +296,7 @@ def mail_given_up(world: World) -> Row:
     return Row(
         order.reference,
         "$12.50 paid",
-        "the mail is gave up after 1 tries",
+        "the mail is gave up, attempts: 1",
         f"resend {order.reference}",
         ("paid", ["active"], ["gave_up", "sent"]),
     )
