@@ -85,7 +85,7 @@ def test_page_shows_what_was_resolved_lately(smtp: World, admin_client: Client) 
     books("--mend")
     text = page(admin_client)
     assert "Recently resolved" in text
-    assert "<td>paid at Stripe, not paid here</td>" in text
+    assert "<td> Paid at Stripe, not paid here <br>" in text
 
 
 def test_page_says_when_stripe_could_not_be_asked_and_shows_the_last_sums(smtp: World, admin_client: Client) -> None:
