@@ -9,6 +9,7 @@ from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
 from fulfillment import order_admin, replay_pages
+from fulfillment.books_admin import DifferenceAdmin  # noqa: F401 - Django looks for admins here
 from fulfillment.models import Delivery, DeliveryAttempt, Download, Entitlement, StripeEvent
 from orders.admin import ReadOnly
 

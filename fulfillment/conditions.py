@@ -10,16 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists, F, Max, Min, OuterRef, Sum
+from django.db.models import Exists, F, Max, Min, OuterRef, Q, Sum
 from django.urls import reverse
 
 from fulfillment import event_types, heartbeats, refusals
+from fulfillment.book_models import BooksCheck, Difference
 from fulfillment.models import Alert, Delivery, Entitlement, StripeEvent, WebhookMinute
 from orders import stripe_api
 from orders.models import Order, OrderLine, is_reference
 
 UNDELIVERED = timedelta(minutes=2)
 UNHANDLED = timedelta(minutes=5)
+UNCHECKED = timedelta(hours=1)  # the books
 SPIKE, SPIKE_WINDOW = 10, timedelta(minutes=10)  # so many refused webhooks in so much time
 LATELY = timedelta(hours=1)  # orders begun since are checked for missing access at every pass; older ones by `stuck`
 TODAY = timedelta(days=1)  # how long what Stripe once told of stays a case
@@ -134,6 +136,18 @@ def _clock(now: datetime) -> list[Case]:
     return cases
 
 
+def _books(now: datetime) -> list[Case]:
+    """What the check of the books has found, and that it cannot be made. Orders held for a person are told as such."""
+    rows = Difference.objects.open(livemode=stripe_api.is_live()).exclude(kind=Difference.Kind.HELD)
+    newest = rows.order_by("-first_seen")[:MOST]
+    cases = [Case(f"{row.kind} {row.subject}", f"{row}, since {_time(row.first_seen)}") for row in newest]
+    good = Q(ended_at__isnull=False, failure="")
+    first, last = BooksCheck.objects.aggregate(first=Min("began_at"), last=Max("began_at", filter=good)).values()
+    if first is not None and (last or first) < now - UNCHECKED:
+        cases.insert(0, Case("unchecked", f"not compared with Stripe's since {_time(last or first)}"))
+    return cases
+
+
 def _silent(now: datetime) -> list[Case]:
     """By the database's clock, not by `now`."""
     return [Case(pulse.name, f"{pulse.what}, last heard of {_time(pulse.at)}") for pulse in heartbeats.missed()]
@@ -174,7 +188,11 @@ def _time(at: datetime) -> str:
 
 
 def _orders_page(query: str) -> str:
-    return f"{settings.SITE_URL}{reverse('admin:orders_order_changelist')}?{query}"
+    return f"{_admin('orders_order')}?{query}"
+
+
+def _admin(model: str) -> str:
+    return f"{settings.SITE_URL}{reverse(f'admin:{model}_changelist')}"
 
 
 CONDITIONS: dict[Kind, Condition] = {
@@ -242,7 +260,15 @@ CONDITIONS: dict[Kind, Condition] = {
     Kind.FRAUD: Condition(
         find=_fraud_warnings,
         what="The card's issuer believes these payments to be fraud. A refund now may spare you a dispute:",
-        mend=lambda: "Look at the order in the admin. If the issuer is right, refund it in Stripe's dashboard.",
+        mend=lambda: "Look at the order in the admin. If the issuer is right, refund it there.",
         reminds=False,
+    ),
+    Kind.BOOKS: Condition(
+        find=_books,
+        what="The shop's books do not agree with Stripe's, or with themselves:",
+        mend=lambda: (
+            f"What it means, and buttons that mend it:\n  {_admin('fulfillment_difference')}\nOr:\n"
+            "  python manage.py books --mend"
+        ),
     ),
 }

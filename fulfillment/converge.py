@@ -44,7 +44,9 @@ def converge(facts: Facts, *, seen: int, door: str) -> Outcome:
     order = _locked_order(facts)
     if order is None:
         return Outcome(reason="a Checkout Session that was abandoned, or that another application made")
-    if order.facts_version != seen and order.facts_digest != facts.digest:
+    # `seen` was read by the session's id: it says nothing about an order that does not know its session (any more).
+    knows = order.stripe_session_id is not None
+    if knows and order.facts_version != seen and order.facts_digest != facts.digest:
         return Outcome(order=order, stale=True)
     now = timezone.now()
     lines, unmatched = _locked_lines(order, facts, door=door)

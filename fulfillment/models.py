@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from catalog.models import File, Product
+from fulfillment.book_models import BooksCheck, Difference  # noqa: F401 - Django looks for models here
 from fulfillment.event_types import FRAUD_WARNING
 from orders.models import Order, OrderLine
 

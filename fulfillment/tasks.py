@@ -5,9 +5,10 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from fulfillment import alerts, heartbeats, inbox, outbox, retention
+from fulfillment import alerts, books, heartbeats, inbox, outbox, retention
 from fulfillment import reconcile as reconciling
 from fulfillment import sweep as sweeping
+from orders import stripe_api
 from storefront.celery import app
 
 log = logging.getLogger(__name__)
@@ -51,3 +52,13 @@ def purge_events(days: int) -> None:
 @app.task(max_retries=0, acks_late=False, soft_time_limit=3000, time_limit=3060)
 def reconcile(hours: int) -> None:
     reconciling.reconcile(since=timezone.now() - timedelta(hours=hours), say=log.warning)
+
+
+@app.task(max_retries=0, acks_late=False, soft_time_limit=3000, time_limit=3060)
+def check_books(hours: int) -> None:
+    try:
+        checked = books.check(since=timezone.now() - timedelta(hours=hours), say=log.debug)
+    except (stripe_api.StripeUnavailable, stripe_api.StripeRefused) as error:
+        log.warning("books not checked: %s", error)  # the check has kept the reason, and the next one comes soon
+    else:
+        log.info("books: %s, %d differ", checked, len(checked.found))

@@ -79,6 +79,26 @@ class ListedSession:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TakenBack:
+    """What lists say about the refunds and disputes of one payment: those of a period, and in `refunded` the sum of
+    all that was ever given back of it."""
+
+    payment_intent_id: str = ""
+    refunds: tuple[Refund, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
+    refunded: int = 0
+
+
+@dataclass(frozen=True)
+class Happened:
+    """That something happened at Stripe, never what: `about` is the id of the session or the PaymentIntent."""
+
+    at: datetime
+    type: str
+    about: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SessionLine:
     name: str
     slug: str

@@ -4,6 +4,7 @@ import enum
 import json
 import re
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -123,6 +124,23 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
     ).to_dict()
     intent = session.get("payment_intent") or {}
     charge = intent.get("latest_charge") or {}
+    return facts_of(
+        session,
+        refunds=_refunds(intent.get("id", ""), charge.get("refunds") or {}, patience),
+        disputes=_disputes(intent["id"], patience) if charge.get("disputed") else (),
+        lines=_lines(session["id"], session.get("line_items") or {}, patience),
+    )
+
+
+def facts_of(
+    session: dict[str, Any],
+    *,
+    refunds: tuple[Refund, ...],
+    disputes: tuple[Dispute, ...],
+    lines: tuple[PaidLine, ...] = (),
+) -> Facts:
+    intent = session.get("payment_intent") or {}
+    charge = intent.get("latest_charge") or {}
     return Facts(
         session_id=session["id"],
         livemode=session["livemode"],
@@ -139,9 +157,9 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
         payment_intent_id=intent.get("id", ""),
         payment_intent_status=intent.get("status", ""),
         paid_at=datetime.fromtimestamp(charge["created"], UTC) if charge.get("paid") else None,
-        refunds=_refunds(intent.get("id", ""), charge.get("refunds") or {}, patience),
-        disputes=_disputes(intent["id"], patience) if charge.get("disputed") else (),
-        lines=_lines(session["id"], session.get("line_items") or {}, patience),
+        refunds=refunds,
+        disputes=disputes,
+        lines=lines,
         recovered_from=_id(session.get("recovered_from")),
     )
 
@@ -180,14 +198,15 @@ def _refunds(payment_intent_id: str, first: dict[str, Any], patience: Patience) 
     if first.get("has_more"):
         params: Any = {"payment_intent": payment_intent_id, "limit": 100}
         rows = _all(lambda client: client.v1.refunds.list(params=params), patience)
-    return tuple(
-        Refund(
-            id=row["id"],
-            amount=row["amount"],
-            status=row.get("status") or "",
-            order_line=_plain((row.get("metadata") or {}).get("order_line", "")),
-        )
-        for row in sorted(rows, key=lambda row: row["id"])
+    return tuple(refund_of(row) for row in sorted(rows, key=lambda row: row["id"]))
+
+
+def refund_of(row: dict[str, Any]) -> Refund:
+    return Refund(
+        id=row["id"],
+        amount=row["amount"],
+        status=row.get("status") or "",
+        order_line=_plain((row.get("metadata") or {}).get("order_line", "")),
     )
 
 
@@ -217,11 +236,16 @@ def events_between(start: datetime, end: datetime, types: list[str]) -> list[byt
     """
     created = {"gte": int(start.timestamp()), "lte": int(end.timestamp()) + 1}
     found: list[dict[str, Any]] = []
-    for first in range(0, len(types), TYPES_AT_ONCE):
-        params: Any = {"created": created, "types": types[first : first + TYPES_AT_ONCE], "limit": 100}
+    for some in in_groups(types):
+        params: Any = {"created": created, "types": some, "limit": 100}
         found += _all(lambda client, params=params: client.v1.events.list(params=params))
     found.sort(key=lambda event: event["created"], reverse=True)
     return [json.dumps(event, default=str).encode() for event in found]
+
+
+def in_groups(types: list[str]) -> list[list[str]]:
+    """As many types as one request for events may name in each."""
+    return [types[first : first + TYPES_AT_ONCE] for first in range(0, len(types), TYPES_AT_ONCE)]
 
 
 def complete_sessions_since(since: datetime) -> list[ListedSession]:
@@ -247,6 +271,16 @@ def payments_taken_back_since(since: datetime) -> list[str]:
     rows = _all(lambda client: client.v1.refunds.list(params=params))
     rows += _all(lambda client: client.v1.disputes.list(params=params))
     return list(dict.fromkeys(intent_id for row in rows if (intent_id := _id(row.get("payment_intent")))))
+
+
+def pages(call: Any) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a list, page by page, each asked for when it is wanted. For `stripe_lists` and nobody else."""
+    page = _ask(call, Patience.WORKER)
+    while page.data:
+        yield [row.to_dict() for row in page.data]
+        if not page.has_more:
+            return
+        page = _ask(lambda _client, page=page: page.next_page(), Patience.WORKER)
 
 
 def _all(call: Any, patience: Patience = Patience.WORKER) -> list[dict[str, Any]]:

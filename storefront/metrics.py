@@ -20,6 +20,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from fulfillment import heartbeats, measures
+from fulfillment.book_models import Difference
 from fulfillment.event_types import label
 from fulfillment.models import Delivery, Entitlement, StripeEvent
 from orders.models import Order
@@ -100,6 +101,8 @@ def _backlog(now: datetime) -> Iterator[Metric]:
         "Orders with an open dispute.",
         disputed.aggregate(n=Count("order_line__order", distinct=True))["n"],
     )
+    differ = Difference.objects.filter(resolved_at=None).count()
+    yield _gauge("shop_books_differences", "Differences between our books and Stripe's.", differ)
     age = GaugeMetricFamily("shop_heartbeat_age_seconds", "Since a part's last sign of life.", labels=["name"])
     for pulse in heartbeats.pulses():
         age.add_metric([pulse.name], max(0.0, pulse.age.total_seconds()))

@@ -367,6 +367,17 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="2", minute="40"),
         "args": (720,),
     },
+    "books": {
+        "task": "fulfillment.tasks.check_books",
+        "schedule": 300.0,
+        "args": (48,),
+        "options": {"expires": 300},
+    },
+    "books 30 days": {
+        "task": "fulfillment.tasks.check_books",
+        "schedule": crontab(hour="3", minute="10"),
+        "args": (720,),
+    },
     "purge events": {
         "task": "fulfillment.tasks.purge_events",
         "schedule": crontab(hour="3", minute="40"),
@@ -383,6 +394,7 @@ LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its o
 REFUND_POLICY = optional("REFUND_POLICY", "").replace("\\n", "\n")
 OPEN_ORDER_SECONDS = number("OPEN_ORDER_SECONDS", 60)  # how old an open order is when the sweep asks Stripe
 SWEEP_GRACE_SECONDS = number("SWEEP_GRACE_SECONDS", 2)  # what a worker is given before the sweep steps in
+BOOKS_GRACE_SECONDS = number("BOOKS_GRACE_SECONDS", 120)  # what may differ from Stripe's books for so long
 
 # Errors and alerts to Sentry, or to anything that speaks its protocol
 

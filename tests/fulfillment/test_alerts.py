@@ -20,6 +20,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fulfillment import alerts, conditions, refusals
+from fulfillment.book_models import BooksCheck, Difference
 from fulfillment.event_types import FRAUD_WARNING
 from fulfillment.models import Alert, Delivery, Entitlement, Heartbeat, StripeEvent, WebhookMinute
 from fulfillment.sweep import sweep
@@ -166,6 +167,21 @@ def fraud_warned() -> Callable[[], Any]:
     return lambda: StripeEvent.objects.update(received_at=ago(hours=25))
 
 
+def books_differ() -> Callable[[], Any]:
+    fields = {"livemode": False, "mend": "replay", "here": f"write to {GUEST}"}
+    Difference.objects.create(kind="amount", subject=OLD, **fields)
+    Difference.objects.create(kind="held", subject=OLD, **fields)  # told as an order that needs a person
+    Difference.objects.create(kind="no_mail", subject=OLD, **fields | {"livemode": True})
+    return lambda: Difference.objects.update(resolved_at=timezone.now())
+
+
+def books_not_checked() -> Callable[[], Any]:
+    BooksCheck.objects.create(since=ago(days=2), livemode=False, began_at=ago(minutes=61), ended_at=ago(minutes=60))
+    BooksCheck.objects.create(since=ago(days=2), livemode=False, ended_at=timezone.now(), failure="StripeUnavailable")
+    BooksCheck.objects.create(since=ago(days=2), livemode=False)  # killed
+    return lambda: BooksCheck.objects.filter(failure="", ended_at=None).update(ended_at=timezone.now())
+
+
 CONDITIONS: list[tuple[Callable[[], Callable[[], Any]], str, str, str]] = [
     (mail_waits, "undelivered", f"order {OLD}, mail waits since", "manage.py stuck --minutes 2"),
     (no_access, "undelivered", f"order {OLD} of", "manage.py stuck --minutes 2"),
@@ -179,7 +195,9 @@ CONDITIONS: list[tuple[Callable[[], Callable[[], Any]], str, str, str]] = [
     (clock_ahead, "clock", "this machine's clock is 600 seconds ahead of Stripe's", "timedatectl"),
     (silent, "silence", "the worker of the queue `celery`, last heard of", "manage.py stuck"),
     (other_mode, "mode", "1 in live mode within a day, this shop's key is for test mode", "manage.py reconcile"),
-    (fraud_warned, "fraud", f"order {OLD}, warned", "refund it in Stripe's dashboard"),
+    (fraud_warned, "fraud", f"order {OLD}, warned", "refund it there"),
+    (books_differ, "books", f"amounts differ: {OLD}, since ", "http://localhost/admin/fulfillment/difference/"),
+    (books_not_checked, "books", "not compared with Stripe's since ", "python manage.py books --mend"),
 ]
 
 
@@ -222,6 +240,7 @@ def test_condition_fires_stops_and_fires_again(
         (other_mode, lambda: StripeEvent.objects.update(livemode=False)),
         (other_mode, lambda: StripeEvent.objects.update(account="acct_1")),
         (fraud_warned, lambda: StripeEvent.objects.update(state="ignored")),
+        (books_not_checked, lambda: BooksCheck.objects.update(began_at=ago(minutes=59))),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
@@ -332,13 +351,14 @@ def test_checking_costs_the_same_however_much_is_wrong() -> None:
         for n in range(number):
             granted(attention(f"{number:08}{n:08}"), state="suspended", reason="disputed")
             StripeEvent.objects.create(event_id=f"evt_{number}_{n}", type="x", state="failed")
+            Difference.objects.create(kind="amount", subject=f"{number} {n}", livemode=False, mend="replay")
         alerts.check()
         with CaptureQueriesContext(connection) as captured:
             later_is_quiet = alerts.check()
         assert later_is_quiet == 0
         counts.append(len(captured))
         Alert.objects.update(next_mail_at=ago(minutes=1), last_sent_at=ago(minutes=16))
-    assert counts == [14, 14, 14]
+    assert counts == [16, 16, 16]
 
 
 def test_each_condition_of_events_has_an_index_of_its_own() -> None:
@@ -456,7 +476,7 @@ def test_s62_i17_no_address_token_or_note_is_mailed(settings: Settings) -> None:
     StripeEvent.objects.update(note=f"{GUEST} whsec_secret sk_test_1", body=GUEST.encode())
     granted(attention("B" * 16), state="suspended", reason="disputed")
     Delivery.objects.create(order=Order.objects.get(reference="B" * 16), kind="order", recipient=GUEST, state="gave_up")
-    assert alerts.check() == 10
+    assert alerts.check() == 11
     text = "".join(message.message().as_string() for message in sent())
     secrets = ["guest@", "whsec_", "sk_", "/links/", settings.SECRET_KEY]
     assert [secret for secret in secrets if secret in text] == []

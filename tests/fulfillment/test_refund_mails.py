@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import Product
-from fulfillment import alerts, mails, outbox
+from fulfillment import conditions, mails, outbox
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, Entitlement
 from fulfillment.stuck import find_stuck
@@ -212,7 +212,7 @@ def test_refund_of_money_that_was_held_for_a_person_is_told(world: World, client
     assert (order.attention, order.next_check_at) == ("", None)
     Delivery.objects.update(state="sent", sent_at=timezone.now())
     Order.objects.update(paid_at=timezone.now() - timedelta(hours=1))
-    assert (find_stuck(longer_than=timedelta(minutes=5)), alerts._undelivered(timezone.now())) == ([], [])
+    assert (find_stuck(longer_than=timedelta(minutes=5)), conditions._undelivered(timezone.now())) == ([], [])
     world.control(f"refund/{refund_id}/fail", {})
     assert (fulfilled(order).attention[:14], access(order)) == ("Stripe charged", {})
 

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from fulfillment import measures, outbox
+from fulfillment.book_models import Difference
 from fulfillment.converge import converge
 from fulfillment.event_types import label
 from fulfillment.models import Delivery, Entitlement, Heartbeat, StripeEvent
@@ -47,6 +48,7 @@ BACKLOG = {
     "shop_orders_overdue": 0.0,
     "shop_orders_overdue_seconds": 0.0,
     "shop_orders_disputed": 0.0,
+    "shop_books_differences": 0.0,
 }
 
 
@@ -74,6 +76,7 @@ def fill(number: int) -> None:
     for n in range(number):
         StripeEvent.objects.create(event_id=f"evt_r{n}", type="x", received_at=ago(minutes=10))
         StripeEvent.objects.create(event_id=f"evt_f{n}", type="x", state="failed")
+        Difference.objects.get_or_create(kind="amount", subject=f"order {n}", livemode=False, mend="replay")
         order = OrderFactory(
             state="paid", email=GUEST, attention=f"write to {GUEST}", dispute="open", next_check_at=ago(minutes=3)
         )
@@ -200,6 +203,7 @@ INDEXES = [
     "order_unsettled",
     "entitlement_disputed",
     "fulfillment_heartbeat_pkey",  # a handful of rows, one for each kind of process
+    "difference_open",
 ]
 
 
