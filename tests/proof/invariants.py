@@ -34,6 +34,7 @@ WITH session AS (
         count(a.id) FILTER (WHERE a.outcome = 'accepted') AS accepted,
         count(a.id) FILTER (WHERE a.outcome = 'permanent') AS refused,
         count(a.id) FILTER (WHERE a.outcome = 'unconfirmed') AS unconfirmed,
+        count(a.id) FILTER (WHERE a.finished_at IS NULL) AS unfinished,
         count(a.id) FILTER (WHERE a.phase = 'body' AND a.finished_at IS NULL) AS dangling
     FROM fulfillment_delivery d
     JOIN orders_order o ON o.id = d.order_id
@@ -121,6 +122,9 @@ INVARIANTS = {
         SELECT concat('mail ', name, ' is ', state, ' after ', attempts, ' tries') FROM outbox
         WHERE NOT (state = 'sent' AND claim IS NULL OR state = 'gave_up' AND (refused > 0 OR unconfirmed > 1))
             AND recipient NOT IN (TABLE excused)
+        UNION ALL
+        SELECT concat('mail ', name, ' is ', state, ' and has ', unfinished, ' unfinished tries') FROM outbox
+        WHERE unfinished > 0
         UNION ALL
         SELECT concat('order ', o.reference, ' is ', o.state, ', and its session ', s.status)
         FROM orders_order o JOIN ours s ON s.session = o.stripe_session_id

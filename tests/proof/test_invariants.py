@@ -126,6 +126,11 @@ BROKEN: list[tuple[str, str, Callable[[], list[str]]]] = [
     ),
     ("I9 drained", "is sending", lambda: ["UPDATE fulfillment_delivery SET state = 'sending'"]),
     ("I9 drained", "is gave_up", lambda: ["UPDATE fulfillment_delivery SET state = 'gave_up'"]),
+    (
+        "I9 drained",
+        "has 1 unfinished tries",
+        lambda: ["UPDATE fulfillment_deliveryattempt SET finished_at = NULL"],
+    ),
     ("I9 drained", "needs a person", lambda: ["UPDATE orders_order SET attention = 'what is this'"]),
     ("I10 legal history", "from paid to expired", lambda: [history("state", "expired")]),
     ("I10 legal history", "ends with paid", lambda: ["UPDATE orders_order SET state = 'failed'"]),
