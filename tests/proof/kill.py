@@ -51,7 +51,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a few lines of each flow, the statements of three")
     parser.add_argument("--first", action="store_true", help="end at the first violation")
     parser.add_argument("--jobs", type=int, default=1, help="so many flows at once")
-    parser.add_argument("--json", type=Path, help=f"write the figures here, as {FIGURES}")
+    parser.add_argument("--json", type=Path, help=f"write the figures here; those of a whole run go to {FIGURES}")
     return parser.parse_args(arguments)
 
 
@@ -66,9 +66,10 @@ def main(arguments: list[str]) -> int:
             print(f"\n{found.flow}, killed {violation['point']}")
             print("\n".join(f"    {sentence}" for sentence in violation["violations"]))
             print(f"    again: {again(found.flow, violation)}")
-    if given.json:
-        given.json.parent.mkdir(parents=True, exist_ok=True)
-        given.json.write_text(json.dumps(figures(swept, seconds), indent=2) + "\n")
+    partial_run = given.flow or given.kind or given.point or given.quick or given.first or given.every > 1
+    if file := given.json or (None if partial_run else FIGURES):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(figures(swept, seconds), indent=2) + "\n")
     return 1 if any(found.violations for found in swept) else 0
 
 

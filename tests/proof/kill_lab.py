@@ -130,7 +130,7 @@ def own_database() -> Generator[psycopg.Connection[tuple[Any, ...]]]:
         "user": named["USER"],
         "password": named["PASSWORD"],
     }
-    with psycopg.connect(**server, dbname=named["NAME"], autocommit=True) as beside:
+    with psycopg.connect(**server, dbname="postgres", autocommit=True) as beside:
         beside.execute(f"CREATE DATABASE {name}".encode())
         os.environ["DATABASE_URL"] = f"{url.rpartition('/')[0]}/{name}"
         try:

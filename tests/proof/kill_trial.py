@@ -53,7 +53,8 @@ class Sweeper:
         self.acked = list(StripeEvent.objects.values_list("event_id", flat=True))
         self.mails = lab.world.mails()
         self.stage.act(ignore)
-        recover(self.stage, self.events, ignore, look_again=True)
+        recover(self.stage, self.events, ignore)
+        another_look(self.stage)
         let_go()
 
     def points(self, kind: Kind) -> list[str]:
@@ -69,20 +70,24 @@ class Sweeper:
         cut_off = self.may_be_out()
         acked = {*self.acked, *dying.told}
         unacked = [event for event in self.events if event["id"] not in acked]
-        look_again = number % self.look_again == 0
-        next_one = in_child(lambda tell: recover(self.stage, unacked, tell, look_again=look_again))
+        next_one = in_child(lambda tell: recover(self.stage, unacked, tell))
         ends, wrong = next_one.result
-        found = violations(
+        wrong += self.violations(acked.union(next_one.told), cut_off=cut_off)
+        if ends != self.flow.ends:
+            wrong.append(f"the order ended as {ends}")
+        if number % self.look_again == 0:
+            wrong += in_child(lambda _tell: another_look(self.stage)).result
+        return Trial(point=name, killed=not dying.lived, violations=tuple(wrong))
+
+    def violations(self, acked: set[str], *, cut_off: bool) -> list[str]:
+        return violations(
             self.lab.database,
             ledger=self.ledger,
-            acked=[*acked, *next_one.told],
+            acked=acked,
             mails=[*self.mails, *self.lab.world.mails()],
             staff=[ENVIRONMENT["ADMINS"]],
             cut_off=cut_off,
         )
-        if ends != self.flow.ends:
-            found.append(f"the order ended as {ends}")
-        return Trial(point=name, killed=not dying.lived, violations=(*found, *wrong))
 
     def may_be_out(self) -> bool:
         """Whether the process died between saying that a mail's text leaves and noting the reply (F31)."""
@@ -90,27 +95,25 @@ class Sweeper:
         return self.lab.database.execute(query).fetchone() is not None
 
 
-def recover(
-    stage: Stage, unacked: list[dict[str, Any]], tell: Tell, *, look_again: bool
-) -> tuple[Ends | None, list[str]]:
+def recover(stage: Stage, unacked: list[dict[str, Any]], tell: Tell) -> tuple[Ends | None, list[str]]:
     """What Stripe and the shop do after a crash: events that were not acknowledged are posted again, the rest is swept.
-    Leases and waits are over at once.
 
-    Tells the events that were acknowledged; returns how the order ended, and what was wrong on the way.
+    Leases and waits are over at once. Tells the events that were acknowledged; returns how the order ended, and the
+    errors on the way.
     """
-    with collected_errors() as wrong:
+    with collected_errors() as errors:
         for event in () if stage.silent else unacked:
             post(event, tell)
         for _ in range(PASSES):
             go_on(stage)
             if is_quiet():
                 break
-        wrong.extend(moved_by_another_look(stage) if look_again else ())
     order = Order.objects.filter(stripe_session_id=stage.session_id).first()
-    return states(order) if order else None, wrong
+    return states(order) if order else None, errors
 
 
-def moved_by_another_look(stage: Stage) -> list[str]:
+def another_look(stage: Stage) -> list[str]:
+    """What changes when everything is looked at once more; nothing may (I20)."""
     before = snapshot(connection)
     go_on(stage)
     replay(Selection(sessions=(stage.session_id,)), say=ignore)

@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
@@ -35,10 +33,3 @@ def test_flow_that_does_not_exist_is_refused() -> None:
     ended = kill("--flow", "nothing")
     assert ended.returncode == 2
     assert "invalid choice: 'nothing'" in ended.stderr
-
-
-@pytest.fixture(autouse=True)
-def without_the_marks_of_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What pytest tells its own processes must not reach others."""
-    for name in [name for name in os.environ if name.startswith("PYTEST_")]:
-        monkeypatch.delenv(name)
