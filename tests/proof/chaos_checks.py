@@ -50,6 +50,8 @@ ALLOWED = {
     r"|ConnectionForced|RecoverableConnectionError|ConnectionDoesNotExistError|WorkerLostError)\b",
     "a connection broke": r"(ConnectionResetError|ConnectionRefusedError|BrokenPipeError|ConnectionAbortedError"
     r"|TimeoutError)\b",
+    # kombu 5.7.0 trips over its own closed connection; Celery's worker ends, and is started again.
+    "the worker lost the broker": r"AttributeError: 'NoneType' object has no attribute 'hostname'",
     "Stripe did not answer": r"orders\.stripe_api\.(StripeUnavailable|StripeBroken)\b",
 }
 LED_TO = re.compile(r"The above exception was the direct cause|During handling of the above exception")
