@@ -38,8 +38,9 @@ def converge(facts: Facts, *, seen: int, door: str) -> Outcome:
     """Bring the order of `facts.session_id`, its entitlements and its mails in line with `facts`.
 
     `seen` is the order's facts_version read before Stripe was asked. If it has moved since and the facts differ from
-    those absorbed meanwhile, ours may be the older ones: nothing is written and the outcome is stale. May be repeated
-    at will, at once from many processes; whatever Stripe says is an outcome, never an exception.
+    those absorbed meanwhile, ours may be the older ones: nothing is written and the outcome is stale, as it is when
+    the session was known to be further already. May be repeated at will, at once from many processes; whatever Stripe
+    says is an outcome, never an exception.
     """
     order = _locked_order(facts)
     if order is None:
@@ -47,6 +48,8 @@ def converge(facts: Facts, *, seen: int, door: str) -> Outcome:
     # `seen` was read by the session's id: it says nothing about an order that does not know its session (any more).
     knows = order.stripe_session_id is not None
     if knows and order.facts_version != seen and order.facts_digest != facts.digest:
+        return Outcome(order=order, stale=True)
+    if payments.is_behind(order, facts):
         return Outcome(order=order, stale=True)
     now = timezone.now()
     lines, unmatched = _locked_lines(order, facts, door=door)

@@ -20,6 +20,14 @@ DISPUTE_OPEN = ("needs_response", "under_review")
 
 LONGEST_WAIT = timedelta(hours=6)
 
+# What a Checkout Session never comes back from. Money may be refunded, but what was completed is never open again, and
+# what was paid never waits for its payment again.
+# https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-status
+PAST = {
+    Order.State.OPEN: (Order.State.PROCESSING, Order.State.FAILED, Order.State.EXPIRED, Order.State.PAID),
+    Order.State.PROCESSING: (Order.State.EXPIRED, Order.State.PAID),
+}
+
 
 @dataclass(frozen=True)
 class Change:
@@ -40,6 +48,11 @@ def state_of(facts: Facts) -> Order.State:
         failed = facts.payment_intent_status in ("requires_payment_method", "canceled")
         return Order.State.FAILED if failed else Order.State.PROCESSING
     return Order.State.EXPIRED if facts.status == "expired" else Order.State.OPEN
+
+
+def is_behind(order: Order, facts: Facts) -> bool:
+    """Whether the session was further already: an answer may come from a copy of Stripe's data that lags."""
+    return order.state in PAST.get(state_of(facts), ())
 
 
 def refunded_of(facts: Facts) -> int:

@@ -160,6 +160,8 @@ def test_same_key_and_parameters_give_the_same_session(world: World) -> None:
     assert first[1] == again[1]
     assert (first[2].get("Idempotent-Replayed"), again[2].get("Idempotent-Replayed")) == (None, "true")
     assert len(world.control("ledger")["sessions"]) == 1
+    assert len(world.control(f"ledger?session={first[1]['id']}")["sessions"]) == 1
+    assert world.control("ledger?session=cs_test_none")["sessions"] == []
 
 
 def test_same_key_with_other_parameters_is_refused(world: World) -> None:

@@ -135,3 +135,25 @@ def test_forged_host_is_refused(client: Client) -> None:
     """S40"""
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
     assert "evil" not in client.get("/", headers={"x-forwarded-host": "evil.example"}).content.decode()
+
+
+@pytest.mark.parametrize(
+    "broker, option, value",
+    [
+        ("redis://127.0.0.1:9/0", "socket_timeout", 0.2),
+        ("amqp://guest:guest@127.0.0.1:9//", "confirm_publish", True),
+        ("amqps://guest:guest@127.0.0.1:9//", "read_timeout", 0.3),
+    ],
+)
+def test_f8_f9_broker_gets_the_options_of_its_protocol(broker: str, option: str, value: object) -> None:
+    """What one transport takes, another one stumbles over."""
+    script = f"from django.conf import settings; print(settings.CELERY_BROKER_TRANSPORT_OPTIONS[{option!r}])"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**PRODUCTION, "CELERY_BROKER_URL": broker, "DJANGO_SETTINGS_MODULE": "storefront.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{value}\n"
