@@ -207,8 +207,7 @@ def test_shop_in_order_writes_and_mails_nothing() -> None:
     assert Alert.objects.count() == 0
 
 
-def test_event_that_is_late_and_then_given_up_is_told_twice() -> None:
-    """F70"""
+def test_f70_event_that_is_late_and_then_given_up_is_told_twice() -> None:
     event_waits()
     assert len(told()) == 1
     StripeEvent.objects.update(state="failed")
@@ -314,8 +313,7 @@ def test_checking_costs_the_same_however_much_is_wrong() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_three_sweeps_at_once_send_one_mail(smtp: World) -> None:
-    """F68"""
+def test_f68_three_sweeps_at_once_send_one_mail(smtp: World) -> None:
     attention()
     event_failed()
     for _ in range(3):
@@ -374,7 +372,7 @@ def test_mail_that_cannot_be_sent_is_logged_and_tried_again(
     assert "Held back" not in received["text"]
 
 
-def test_silent_mail_server_costs_no_more_than_the_timeout(smtp: World, settings: Settings) -> None:
+def test_f30_silent_mail_server_costs_no_more_than_the_timeout(smtp: World, settings: Settings) -> None:
     attention()
     settings.EMAIL_TIMEOUT = 0.3
     smtp.control("faults", {"area": "mail", "kind": "hang_before", "seconds": 3, "count": 1})
@@ -397,8 +395,7 @@ def test_without_admins_the_alert_is_logged(settings: Settings, caplog: pytest.L
     ]
 
 
-def test_no_address_token_or_note_is_mailed(settings: Settings) -> None:
-    """S62, I17"""
+def test_s62_i17_no_address_token_or_note_is_mailed(settings: Settings) -> None:
     for cause, *_ in CONDITIONS:
         if cause not in (no_access, event_failed, mail_given_up, needs_attention, disputed):
             cause()
@@ -440,8 +437,7 @@ def test_short_burst_with_silence_after_it_is_told(client: Client) -> None:
     assert refusals.AT_ONCE >= alerts.SPIKE
 
 
-def test_flood_of_unsigned_posts_costs_one_write_a_second(client: Client) -> None:
-    """S13"""
+def test_s13_flood_of_unsigned_posts_costs_one_write_a_second(client: Client) -> None:
     began = time.monotonic()
     with CaptureQueriesContext(connection) as captured:
         for _ in range(500):
@@ -495,8 +491,9 @@ def test_processes_add_to_the_same_minute() -> None:
         (-600, 400, "600 seconds ahead"),
     ],
 )
-def test_clock_far_from_the_time_that_stripe_signed_is_told(client: Client, ahead: int, status: int, line: str) -> None:
-    """F47"""
+def test_f47_clock_far_from_the_time_that_stripe_signed_is_told(
+    client: Client, ahead: int, status: int, line: str
+) -> None:
     at = int(time.time()) + ahead
     assert post_event(client, EVENT, at=at).status_code == status
     skew = sum(WebhookMinute.objects.values_list("clock_skew", flat=True))
@@ -508,7 +505,7 @@ def test_clock_far_from_the_time_that_stripe_signed_is_told(client: Client, ahea
     )
 
 
-def test_strangers_cannot_raise_the_alarm_about_the_clock(client: Client) -> None:
+def test_f47_strangers_cannot_raise_the_alarm_about_the_clock(client: Client) -> None:
     """A timestamp is believed only with a signature of ours."""
     body = json.dumps(EVENT).encode()
     stamp = int(time.time()) + 600

@@ -1,4 +1,4 @@
-"""F39, F40, I20: what Stripe has and we have not is found and mended; twice, or in a dry run, nothing changes."""
+"""What Stripe has and we have not is found and mended; twice, or in a dry run, nothing changes."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -46,7 +46,7 @@ def no_events_left_to_find() -> None:
     Cursor.objects.update_or_create(name="stripe events", defaults={"at": timezone.now() + timedelta(hours=1)})
 
 
-def test_lost_webhooks_are_stored_and_handled(world: World, client: Client) -> None:
+def test_f37_lost_webhooks_are_stored_and_handled(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     sent = events(world, "checkout.session.completed", "payment_intent.succeeded")
     assert run().endswith("reconciled: 2 events missing; 1 sessions compared, 0 of others; " + CLEAN)
@@ -55,8 +55,7 @@ def test_lost_webhooks_are_stored_and_handled(world: World, client: Client) -> N
     assert stored == {event["id"]: "handled" for event in sent}
 
 
-def test_event_that_was_never_made_is_made_up_for_by_the_session(world: World, client: Client) -> None:
-    """F40"""
+def test_f40_event_that_was_never_made_is_made_up_for_by_the_session(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory(name="Knots"))
     no_events_left_to_find()
     said = run().splitlines()
@@ -66,7 +65,7 @@ def test_event_that_was_never_made_is_made_up_for_by_the_session(world: World, c
     assert (states(order), StripeEvent.objects.count()) == (DELIVERED, 0)
 
 
-def test_session_that_no_order_knows_is_delivered(world: World) -> None:
+def test_f25_f40_session_that_no_order_knows_is_delivered(world: World) -> None:
     ProductFactory(slug="knots")
     session_id = pay_by_link(world, slug="knots")
     no_events_left_to_find()
@@ -83,7 +82,7 @@ def test_paid_order_that_lacks_something_is_mended(world: World, client: Client,
     assert states(order) == DELIVERED
 
 
-def test_refund_and_dispute_nobody_told_us_about(world: World, client: Client) -> None:
+def test_f40_refund_and_dispute_nobody_told_us_about(world: World, client: Client) -> None:
     refunded, disputed = buy(world, client, ProductFactory()), buy(world, Client(), ProductFactory())
     run()
     world.control("refund", {"session": refunded.stripe_session_id})
@@ -93,7 +92,7 @@ def test_refund_and_dispute_nobody_told_us_about(world: World, client: Client) -
     assert (states(refunded)[1], states(disputed)[1]) == (["revoked"], ["suspended"])
 
 
-def test_delayed_payment_is_compared_too(world: World, client: Client) -> None:
+def test_f53_delayed_payment_is_compared_too(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory(), method="bank_debit")
     no_events_left_to_find()
     assert "1 differed, 1 mended" in run()
@@ -123,8 +122,8 @@ def test_what_a_person_must_mend_is_wrong_until_it_is(world: World) -> None:
     assert run().endswith(CLEAN)
 
 
-def test_twice_changes_nothing_at_all(world: World, client: Client) -> None:
-    """I20: not even the version of the facts."""
+def test_i20_twice_changes_nothing_at_all(world: World, client: Client) -> None:
+    """Not even the version of the facts."""
     refunded = buy(world, client, ProductFactory())
     world.control("refund", {"session": refunded.stripe_session_id})
     world.control("dispute", {"session": buy(world, Client(), ProductFactory()).stripe_session_id})
@@ -157,8 +156,8 @@ def test_dry_run_counts_an_event_on_the_edge_of_two_slices_once(world: World, cl
     assert found.missing == 2
 
 
-def test_cursor_stays_until_all_is_stored(world: World, client: Client) -> None:
-    """F39: killed in the middle of a page, the next run begins there again."""
+def test_f39_cursor_stays_until_all_is_stored(world: World, client: Client) -> None:
+    """Killed in the middle of a page, the next run begins there again."""
     for _ in range(3):
         buy(world, Client(), ProductFactory())
     said: list[str] = []
@@ -181,7 +180,7 @@ def test_cursor_stays_until_all_is_stored(world: World, client: Client) -> None:
     assert set(StripeEvent.objects.values_list("state", flat=True)) == {"handled"}
 
 
-def test_cursor_overlaps_by_ten_minutes_and_moves_forward_only(world: World, client: Client) -> None:
+def test_f39_cursor_overlaps_by_ten_minutes_and_moves_forward_only(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     ahead = timezone.now() + timedelta(minutes=9)
     Cursor.objects.create(name="stripe events", at=ahead)
@@ -189,8 +188,8 @@ def test_cursor_overlaps_by_ten_minutes_and_moves_forward_only(world: World, cli
     assert Cursor.objects.get().at == ahead
 
 
-def test_250_events_of_one_moment_are_all_found(world: World) -> None:
-    """F39: three pages, many of the same second."""
+def test_f39_250_events_of_one_moment_are_all_found(world: World) -> None:
+    """Three pages, many of the same second."""
     for _ in range(125):
         world.control("trigger", {"type": "checkout.session.completed"})
     hour = timezone.now() - timedelta(hours=1)
@@ -202,7 +201,7 @@ def test_250_events_of_one_moment_are_all_found(world: World) -> None:
     assert len(stripe_api.complete_sessions_since(hour)) == 125
 
 
-def test_stripe_away_is_wrong_and_moves_no_cursor(world: World, client: Client) -> None:
+def test_f16_f39_stripe_away_is_wrong_and_moves_no_cursor(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     world.control("faults", {"area": "api", "kind": "error", "status": 429})
     assert run(code=1).endswith("0 mended; 3 wrong\n")

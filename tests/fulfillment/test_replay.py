@@ -1,4 +1,4 @@
-"""F41, I20: an operator fulfills again what is named; twice, or in a dry run, nothing changes."""
+"""An operator fulfills again what is named; twice, or in a dry run, nothing changes."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -55,8 +55,7 @@ def failed_event(world: World, client: Client, product: Product | None = None) -
     return order
 
 
-def test_event_that_failed_comes_back_to_life(world: World, client: Client) -> None:
-    """F70"""
+def test_f70_event_that_failed_comes_back_to_life(world: World, client: Client) -> None:
     order = failed_event(world, client)
     event = StripeEvent.objects.get()
     assert run("--event", event.event_id) == "replayed: 1 sessions, 0 skipped, 0 failed\n"
@@ -116,8 +115,7 @@ def test_session_of_many_events_is_asked_about_once(world: World, client: Client
     assert StripeEvent.objects.get(type="charge.refunded").state == "handled"
 
 
-def test_payment_link_with_unknown_slug_is_delivered_after_the_fix(world: World, client: Client) -> None:
-    """F19"""
+def test_f19_payment_link_with_unknown_slug_is_delivered_after_the_fix(world: World, client: Client) -> None:
     pay_by_link(world, slug="not-yet")
     report(world, client, "checkout.session.completed")
     sweep()
@@ -129,8 +127,7 @@ def test_payment_link_with_unknown_slug_is_delivered_after_the_fix(world: World,
     assert (order.attention, order.deliveries.get().recipient) == ("", GUEST)
 
 
-def test_replaying_everything_twice_changes_nothing(world: World, client: Client) -> None:
-    """F41, I20"""
+def test_f41_i20_replaying_everything_twice_changes_nothing(world: World, client: Client) -> None:
     refunded = buy(world, client, ProductFactory())
     world.control("refund", {"session": refunded.stripe_session_id})
     world.control("dispute", {"session": buy(world, client, ProductFactory()).stripe_session_id})
@@ -143,8 +140,8 @@ def test_replaying_everything_twice_changes_nothing(world: World, client: Client
     assert dump() == before
 
 
-def test_stopped_half_way_it_goes_on(world: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """F41: what was done before the kill is done, and the rest follows."""
+def test_f41_stopped_half_way_it_goes_on(world: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was done before the kill is done, and the rest follows."""
     orders = [buy(world, Client(), ProductFactory()) for _ in range(3)]
     report(world, client, "checkout.session.completed")
     StripeEvent.objects.update(state="failed")
@@ -238,7 +235,7 @@ def test_order_without_session_is_skipped(world: World) -> None:
     )
 
 
-def test_dry_run_prints_the_difference_and_changes_nothing(
+def test_f41_dry_run_prints_the_difference_and_changes_nothing(
     world: World, client: Client, drain: Callable[[], int]
 ) -> None:
     product = ProductFactory(name="Knots")

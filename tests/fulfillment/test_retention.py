@@ -1,4 +1,4 @@
-"""F42: the inbox forgets bodies after a month and ids after a year; what was not handled it keeps."""
+"""The inbox forgets bodies after a month and ids after a year; what was not handled it keeps."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -46,7 +46,7 @@ def run(*arguments: str) -> str:
     return out.getvalue()
 
 
-def test_only_settled_events_past_the_days_lose_their_body() -> None:
+def test_f42_only_settled_events_past_the_days_lose_their_body() -> None:
     for state in KINDS:
         event(state, days=31)
         event(state, days=29)
@@ -55,7 +55,7 @@ def test_only_settled_events_past_the_days_lose_their_body() -> None:
     assert left() == {f"evt_{state}_{days}": BODY for state in KINDS for days in (29, 31)} | dict.fromkeys(emptied, b"")
 
 
-def test_rows_go_after_400_days_unless_they_were_not_handled() -> None:
+def test_f42_rows_go_after_400_days_unless_they_were_not_handled() -> None:
     for state in KINDS:
         event(state, days=401)
         event(state, days=399)
@@ -108,8 +108,8 @@ def test_batches_leave_no_row_out(monkeypatch: pytest.MonkeyPatch, batch: int) -
     assert set(left().values()) == {b""}
 
 
-def test_old_event_sent_again_is_still_a_noop(world: World, client: Client) -> None:
-    """F42: a resend of an event whose body is gone."""
+def test_f42_old_event_sent_again_is_still_a_noop(world: World, client: Client) -> None:
+    """A resend of an event whose body is gone."""
     buy(world, client, ProductFactory())
     report(world, client, "checkout.session.completed")
     inbox.handle(StripeEvent.objects.get().event_id)

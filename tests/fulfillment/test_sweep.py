@@ -38,8 +38,7 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[2]
 
 
-def test_stored_event_is_handled_and_its_mail_sent(world: World, client: Client) -> None:
-    """F4, F11"""
+def test_f4_f11_f27_stored_event_is_handled_and_its_mail_sent(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     report(world, client)
     swept = sweep()
@@ -49,8 +48,8 @@ def test_stored_event_is_handled_and_its_mail_sent(world: World, client: Client)
     assert mail.outbox[0].to == [GUEST]
 
 
-def test_order_nobody_told_us_about_is_asked_for_after_a_minute(world: World, client: Client) -> None:
-    """F37, F40: no webhook, no success page."""
+def test_f37_order_nobody_told_us_about_is_asked_for_after_a_minute(world: World, client: Client) -> None:
+    """No webhook, no success page."""
     order = buy(world, client, ProductFactory())
     assert sweep().orders == 0
     Order.objects.update(next_check_at=timezone.now())
@@ -80,8 +79,8 @@ def test_abandoned_checkout_is_asked_about_less_and_less(world: World, client: C
     assert (order.state, order.next_check_at) == ("expired", None)
 
 
-def test_order_whose_session_we_never_heard_of_is_found(world: World, client: Client) -> None:
-    """F71: Stripe made the session, the answer got lost, and yet it was paid."""
+def test_f71_order_whose_session_we_never_heard_of_is_found(world: World, client: Client) -> None:
+    """Stripe made the session, the answer got lost, and yet it was paid."""
     order = buy(world, client, ProductFactory())
     Order.objects.update(stripe_session_id=None, checkout_url="", next_check_at=timezone.now())
     sweep()
@@ -122,8 +121,7 @@ def test_file_that_is_gone_is_looked_for_once(world: World, client: Client) -> N
     assert not Product.objects.wanting_cover().exists()
 
 
-def test_pass_ends_between_two_rows_when_it_is_told_to(world: World, client: Client) -> None:
-    """F65"""
+def test_f65_pass_ends_between_two_rows_when_it_is_told_to(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     Order.objects.update(next_check_at=timezone.now())
     swept = Swept(stopping=lambda: True)
@@ -131,7 +129,7 @@ def test_pass_ends_between_two_rows_when_it_is_told_to(world: World, client: Cli
     assert swept.work == 0
 
 
-def test_stripe_away_leaves_the_order_for_later_and_the_others_go_on(world: World, client: Client) -> None:
+def test_f16_stripe_away_leaves_the_order_for_later_and_the_others_go_on(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     Order.objects.update(next_check_at=timezone.now())
     Delivery.objects.create(order=order, kind="link", recipient=GUEST)
@@ -150,8 +148,7 @@ def test_young_rows_are_left_to_the_worker(world: World, client: Client, setting
     assert sweep().work == 0
 
 
-def test_one_poisonous_event_does_not_stop_the_others(world: World, client: Client) -> None:
-    """F70"""
+def test_f70_one_poisonous_event_does_not_stop_the_others(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     report(world, client, "checkout.session.completed")
     for number in range(3):
@@ -174,8 +171,7 @@ def test_product_without_cover_is_looked_after(world: World) -> None:
     assert not Product.objects.wanting_cover().exists()
 
 
-def test_sweeping_twice_changes_nothing(world: World, client: Client) -> None:
-    """F68, I20"""
+def test_f68_i20_sweeping_twice_changes_nothing(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     report(world, client)
     sweep()
@@ -212,10 +208,10 @@ def refused_broker() -> Iterator[str]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("broker", [refused_broker, frozen_broker])
-def test_webhook_answers_without_a_broker_and_the_sweep_delivers(
+def test_f8_f11_f38_webhook_answers_without_a_broker_and_the_sweep_delivers(
     smtp: World, client: Client, broker: Callable[[], AbstractContextManager[str]]
 ) -> None:
-    """F8, F11: real processes, and no Celery anywhere. The interval of the sweep is the one of production."""
+    """Real processes, and no Celery anywhere. The interval of the sweep is the one of production."""
     buy(smtp, client, ProductFactory())
     event = events(smtp, "checkout.session.completed")[0]
     with broker() as url:

@@ -91,8 +91,7 @@ def test_ready_asks_twice_and_reads_the_migrations_once(client: Client) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_without_database_ready_is_503_and_the_webhook_asks_stripe_to_try_again(client: Client) -> None:
-    """F7"""
+def test_f7_without_database_ready_is_503_and_the_webhook_asks_stripe_to_try_again(client: Client) -> None:
     before = connection.settings_dict["HOST"]
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
