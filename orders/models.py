@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -33,7 +34,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Orders that got as far as a payment; an abandoned checkout is not one to show."""
         return self.filter(state__in=(Order.State.PAID, Order.State.PROCESSING, Order.State.FAILED))
 
-    def unsettled(self, now: datetime) -> "OrderQuerySet":
+    def unsettled(self, now: datetime | Now) -> "OrderQuerySet":
         """Orders whose Checkout Session must be asked about again by now."""
         return self.filter(next_check_at__lte=now).order_by("next_check_at")
 
