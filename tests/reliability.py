@@ -88,9 +88,9 @@ def _head(parts: list[Part], tests: dict[str, list[str]]) -> Iterator[str]:
     yield from (
         "# What it survives, and how we know",
         "",
-        "Everything that may go wrong on the way from a payment to its buyer has a number: **F** for faults, **I** for",
-        "what must hold after any of them, **S** for abuse. A test that covers one bears its number in its name, and this",
-        "page is written from those names by `make reliability`. A test fails when the page is not what the script writes.",
+        "Everything that may go wrong between a payment and its buyer has a number: **F** for faults, **I** for what",
+        "must hold after any of them, **S** for abuse. A test that covers one bears its number in its name, and this",
+        "page is written from those names by `make reliability`. A test fails when the page says anything else.",
         "",
         "| | rows | with a test | tests |",
         "|---|---:|---:|---:|",

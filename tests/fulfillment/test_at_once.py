@@ -119,6 +119,18 @@ def test_f13_eight_senders_send_each_mail_once(smtp: World) -> None:
 
 
 @pytest.mark.usefixtures("roomy_pool")
+def test_f13_eight_workers_handle_each_event_once() -> None:
+    """They lead to no session, so each is tried and put off: twice would show."""
+    made = [f"evt_{n}" for n in range(100)]
+    StripeEvent.objects.bulk_create(
+        StripeEvent(event_id=event_id, type="checkout.session.completed", object_id="none", body=b"{}")
+        for event_id in made
+    )
+    at_once(*[lambda: [inbox.handle(event_id) for event_id in made]] * 8)
+    assert set(StripeEvent.objects.values_list("attempts", flat=True)) == {1}
+
+
+@pytest.mark.usefixtures("roomy_pool")
 def test_free_product_taken_ten_times_at_once_is_one_order() -> None:
     product, user = ProductFactory(price=0), UserFactory()
     at_once(*[lambda: give_free(product, user)] * 10)

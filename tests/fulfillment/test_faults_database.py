@@ -244,7 +244,9 @@ def test_f47_lease_holds_whatever_the_clock_of_another_says(smtp: World, client:
     held = StripeEvent.objects.create(
         event_id="evt_held", type="checkout.session.completed", object_id="cs_test_none", body=b"{}"
     )
-    held_mail = Delivery.objects.create(order=OrderFactory(state="paid", email="held@example.com"), recipient=GUEST)
+    held_mail = Delivery.objects.create(
+        order=OrderFactory(state="paid", email="held@example.com"), kind="order", recipient=GUEST
+    )
     lease = timezone.now() + timedelta(seconds=50)
     StripeEvent.objects.filter(pk=held.pk).update(claim=uuid.uuid4(), next_attempt_at=lease, attempts=1)
     Delivery.objects.filter(pk=held_mail.pk).update(state="sending", claim=uuid.uuid4(), next_attempt_at=lease)
