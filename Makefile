@@ -12,10 +12,10 @@ FOR_RUN := $(VENV)/.for-run
 FOR_DEV := $(VENV)/.for-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run manage test chaos prove check format lock clean
+.PHONY: help run manage test chaos prove check reliability format lock clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(FOR_RUN) ## Run the shop here with all it needs, on PORT=8000, data in VAR=var; Ctrl-C ends it
 	@exec $(BIN)/python -m sandbox.run
@@ -59,6 +59,9 @@ check: $(FOR_DEV) ## Lint, types, migrations, Django's checks for production, te
 	$(BIN)/python -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/djlint --lint --quiet templates
+
+reliability: $(FOR_DEV) ## Write docs/reliability.md from the tests' names and the figures of the last runs
+	$(BIN)/python -m tests.reliability
 
 format: $(FOR_DEV) ## Format the code and repair what the linter can
 	$(BIN)/ruff check --fix --quiet . || true

@@ -1,8 +1,10 @@
 """Which mails follow from what is known about an order, and whether one that waits is still true in its turn."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
-from django.utils import timezone
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models.functions import Now
 
 from fulfillment.models import Delivery
 from orders.facts import Refund
@@ -19,13 +21,18 @@ def announce(order: Order, lines: list[OrderLine], refunds: Iterable[Refund] = (
     The caller holds the order's lock. May be repeated: one mail for one happening. `lines` are those that can be
     delivered.
     """
-    written = list(order.deliveries.order_by("pk"))
+    written = _written(order)
     if order.email and (new := list(_new(order, lines, refunds, written))):
         # Somebody who asks for a mail once more does not wait for the lock: the number is theirs then.
         Delivery.objects.bulk_create(new, ignore_conflicts=True)
-        written = list(order.deliveries.order_by("pk"))
-    now = timezone.now()
-    return tuple(one.pk for one in written if one.state in Delivery.DUE_STATES and one.next_attempt_at <= now)
+        written = _written(order)
+    return tuple(one.pk for one in written if one.is_due)
+
+
+def _written(order: Order) -> list[Any]:
+    """The order's mails so far; `is_due` by the database's clock, as everything that waits."""
+    due = Q(state__in=Delivery.DUE_STATES, next_attempt_at__lte=Now())
+    return list(order.deliveries.annotate(is_due=ExpressionWrapper(due, BooleanField())).order_by("pk"))
 
 
 def _new(

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from fulfillment import event_types, measures
@@ -90,21 +91,20 @@ def store(body: bytes) -> str | None:
     Raises EventMalformed; OperationalError when the database cannot take it.
     """
     parsed = parse(body)
-    now = timezone.now()
     reason = _reason_to_ignore(parsed)
     state = StripeEvent.State.IGNORED if reason else StripeEvent.State.RECEIVED
     with connection.cursor() as cursor:
         cursor.execute(
             """INSERT INTO fulfillment_stripeevent (event_id, type, object_id, livemode, account, api_version, body,
-                   received_at, state, attempts, next_attempt_at, note)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s, %s)
+                   state, attempts, note)
+               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, %s)
                ON CONFLICT (event_id) DO UPDATE
                SET state = EXCLUDED.state, next_attempt_at = EXCLUDED.next_attempt_at, body = EXCLUDED.body, note = ''
                WHERE fulfillment_stripeevent.state = 'ignored' AND EXCLUDED.state = 'received'
                    AND fulfillment_stripeevent.handled_at IS NULL""",
             [
                 parsed.event_id, parsed.type, parsed.object_id, parsed.livemode, parsed.account, parsed.api_version,
-                body, now, state, now, reason,
+                body, state, reason,
             ],
         )  # fmt: skip
     if parsed.livemode != stripe_api.is_live():
@@ -125,11 +125,10 @@ def handle(event_id: str) -> bool:
     failure is noted on the row and tried again later, ten times over a day.
     """
     claim = uuid.uuid4()
-    now = timezone.now()
     claimed = (
-        StripeEvent.objects.due(now)
+        StripeEvent.objects.due(Now())
         .filter(event_id=event_id)
-        .update(claim=claim, next_attempt_at=now + LEASE, attempts=F("attempts") + 1)
+        .update(claim=claim, next_attempt_at=Now() + LEASE, attempts=F("attempts") + 1)
     )
     if not claimed:
         return False
@@ -208,7 +207,7 @@ def _postpone(event: StripeEvent, claim: uuid.UUID, *, note: str, may_park: bool
     state = StripeEvent.State.FAILED if parked else StripeEvent.State.RECEIVED
     held = StripeEvent.objects.filter(pk=event.pk, claim=claim).update(
         state=state,
-        next_attempt_at=timezone.now() + BACK_OFF[min(event.attempts, len(BACK_OFF)) - 1],
+        next_attempt_at=Now() + BACK_OFF[min(event.attempts, len(BACK_OFF)) - 1],
         note=note.replace("\x00", "")[:2000],
         claim=None,
     )

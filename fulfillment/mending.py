@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from django.db import DatabaseError
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from fulfillment import books, outbox
 from fulfillment.book_models import Difference
@@ -70,8 +70,8 @@ def _send_waiting(order: Order) -> str:
         sent_at = attempt.finished_at or attempt.started_at
         waiting.filter(pk=attempt.delivery_id).update(state=Delivery.State.SENT, sent_at=sent_at, claim=None)
         return f"the mail was accepted at {sent_at:%Y-%m-%d %H:%M}, and now its row says so"
-    waiting.filter(state=Delivery.State.PENDING).update(next_attempt_at=timezone.now())
-    due = list(Delivery.objects.due(timezone.now()).filter(pk__in=waiting).values_list("pk", flat=True))
+    waiting.filter(state=Delivery.State.PENDING).update(next_attempt_at=Now())
+    due = list(Delivery.objects.due(Now()).filter(pk__in=waiting).values_list("pk", flat=True))
     return _send(due) or "the mail cannot be sent now: a sender holds it, or waits to hear whether it arrived"
 
 

@@ -15,8 +15,8 @@ from orders.models import Order, OrderLine
 
 
 class StripeEventQuerySet(models.QuerySet["StripeEvent"]):
-    def due(self, now: datetime) -> "StripeEventQuerySet":
-        """Events still to be handled that no worker holds."""
+    def due(self, now: datetime | Now) -> "StripeEventQuerySet":
+        """Events still to be handled that no worker holds. Leases are compared by the database's clock: pass Now()."""
         return self.filter(state=StripeEvent.State.RECEIVED, next_attempt_at__lte=now)
 
 
@@ -38,12 +38,13 @@ class StripeEvent(models.Model):
     account = models.CharField(max_length=255, blank=True, help_text="The connected account, if any.")
     api_version = models.CharField(max_length=40, blank=True)
     body = models.BinaryField(help_text="The raw bytes that were signed.")  # empty once purged
-    received_at = models.DateTimeField(default=timezone.now)
+    received_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
     handled_at = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
-    # While a worker holds the row this is the end of its lease, so one that died gives it back by itself.
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    # While a worker holds the row this is the end of its lease, so one that died gives it back by itself. By the
+    # database's clock, as all leases are: those of two machines may differ by more than a lease lasts.
+    next_attempt_at = models.DateTimeField(db_default=Now())
     claim = models.UUIDField(null=True, blank=True)
     note = models.TextField(blank=True, help_text="The last error, or why it was ignored.")
 
@@ -130,8 +131,8 @@ class Entitlement(models.Model):
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
-    def due(self, now: datetime) -> "DeliveryQuerySet":
-        """Mails to send by now, including those whose sender died holding them."""
+    def due(self, now: datetime | Now) -> "DeliveryQuerySet":
+        """Mails to send by now, including those whose sender died holding them. By the database's clock: pass Now()."""
         return self.filter(state__in=Delivery.DUE_STATES, next_attempt_at__lte=now)
 
 
@@ -165,10 +166,10 @@ class Delivery(models.Model):
     amount = models.BigIntegerField(default=0, db_default=0)
     state = models.CharField(max_length=12, choices=State, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
-    # While a sender holds the row this is the end of its lease.
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    # While a sender holds the row this is the end of its lease, by the database's clock.
+    next_attempt_at = models.DateTimeField(db_default=Now())
     claim = models.UUIDField(null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
+    created_at = models.DateTimeField(db_default=Now())
     sent_at = models.DateTimeField(null=True, blank=True)
 
     objects = DeliveryQuerySet.as_manager()

@@ -2,11 +2,12 @@
 
 import logging
 import uuid
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from django.db import transaction
 from django.db.models import F
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from fulfillment import measures, smtp
@@ -18,6 +19,7 @@ from orders.models import Order, TimelineEntry
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
+AT_ONCE = timedelta()
 BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 86400)]
 # What broke off after the final dot is repeated once, late enough for a slow server to have delivered the first.
 UNCONFIRMED_WAIT = timedelta(minutes=15)
@@ -62,11 +64,10 @@ def send(delivery_id: int) -> bool:
 
 
 def _claim(delivery_id: int, claim: uuid.UUID) -> Delivery | None:
-    now = timezone.now()
     claimed = (
-        Delivery.objects.due(now)
+        Delivery.objects.due(Now())
         .filter(pk=delivery_id)
-        .update(state=State.SENDING, claim=claim, next_attempt_at=now + LEASE, attempts=F("attempts") + 1)
+        .update(state=State.SENDING, claim=claim, next_attempt_at=Now() + LEASE, attempts=F("attempts") + 1)
     )
     return Delivery.objects.select_related("order").get(pk=delivery_id) if claimed else None
 
@@ -103,7 +104,7 @@ def _mark_body(attempt: DeliveryAttempt, claim: uuid.UUID) -> None:
     Renewing the lease locks the row, so nobody takes over between the question and the answer.
     """
     held = Delivery.objects.filter(pk=attempt.delivery_id, claim=claim)
-    if not held.update(next_attempt_at=timezone.now() + LEASE):
+    if not held.update(next_attempt_at=Now() + LEASE):
         raise ClaimLost
     attempt.phase = DeliveryAttempt.Phase.BODY
     attempt.save(update_fields=["phase"])
@@ -127,9 +128,9 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, claim: uuid.UUID, resu
     _close(attempt, result)
     if row.state == State.SENT or not (accepted or row.claim == claim):
         return
-    now = timezone.now()
-    row.state, row.next_attempt_at = _after(row, result.outcome, now)
-    row.claim, row.sent_at = None, now if row.state == State.SENT else None
+    row.state, wait = _after(row, result.outcome)
+    row.next_attempt_at = Now() + wait
+    row.claim, row.sent_at = None, timezone.now() if row.state == State.SENT else None
     row.save()
     if row.state == State.SENT and (row.kind, row.seq) == (Delivery.Kind.ORDER, 1):
         transaction.on_commit(partial(measures.mail_accepted, delivery.order), robust=True)
@@ -137,17 +138,18 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, claim: uuid.UUID, resu
         _tell(delivery, State(row.state), result.reply)
 
 
-def _after(delivery: Delivery, outcome: DeliveryAttempt.Outcome, now: datetime) -> tuple[Delivery.State, datetime]:
+def _after(delivery: Delivery, outcome: DeliveryAttempt.Outcome) -> tuple[Delivery.State, timedelta]:
+    """The state that follows, and how long to wait until the row is looked at again."""
     if outcome == Outcome.ACCEPTED:
-        return State.SENT, now
+        return State.SENT, AT_ONCE
     if outcome == Outcome.PERMANENT:
-        return State.GAVE_UP, now
+        return State.GAVE_UP, AT_ONCE
     if outcome == Outcome.UNCONFIRMED:
         so_far = delivery.attempt_log.filter(outcome=Outcome.UNCONFIRMED).count()
-        return (State.GAVE_UP if so_far > 1 else State.UNCONFIRMED), now + UNCONFIRMED_WAIT
+        return (State.GAVE_UP if so_far > 1 else State.UNCONFIRMED), UNCONFIRMED_WAIT
     if delivery.attempts > len(BACK_OFF):
-        return State.GAVE_UP, now
-    return State.PENDING, now + BACK_OFF[delivery.attempts - 1]
+        return State.GAVE_UP, AT_ONCE
+    return State.PENDING, BACK_OFF[delivery.attempts - 1]
 
 
 def _tell(delivery: Delivery, state: Delivery.State, reply: str = "") -> None:

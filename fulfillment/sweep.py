@@ -3,12 +3,13 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 
 from celery.exceptions import SoftTimeLimitExceeded
 from django.conf import settings
-from django.utils import timezone
+from django.db.models.expressions import CombinedExpression
+from django.db.models.functions import Now
 
 from catalog import covers
 from catalog.models import Product
@@ -122,17 +123,17 @@ def _orders_in_need(order_ids: list[int]) -> int:
 
 
 def _events_due() -> list[str]:
-    due = StripeEvent.objects.due(timezone.now()).filter(received_at__lte=_grace())
+    due = StripeEvent.objects.due(Now()).filter(received_at__lte=_grace())
     return list(due.order_by("next_attempt_at").values_list("event_id", flat=True)[:BATCH])
 
 
 def _orders_due() -> list[int]:
-    unsettled = Order.objects.unsettled(timezone.now()).filter(livemode=stripe_api.is_live())
+    unsettled = Order.objects.unsettled(Now()).filter(livemode=stripe_api.is_live())
     return list(unsettled.values_list("pk", flat=True)[:BATCH])
 
 
 def _deliveries_due() -> list[int]:
-    due = Delivery.objects.due(timezone.now()).filter(created_at__lte=_grace())
+    due = Delivery.objects.due(Now()).filter(created_at__lte=_grace())
     return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:BATCH])
 
 
@@ -140,16 +141,15 @@ def _products_wanting_covers() -> list[int]:
     return list(Product.objects.wanting_cover().values_list("pk", flat=True)[:BATCH])
 
 
-def _grace() -> datetime:
+def _grace() -> CombinedExpression:
     """Younger rows are left to the worker that was just woken for them."""
-    return timezone.now() - timedelta(seconds=settings.SWEEP_GRACE_SECONDS)
+    return Now() - timedelta(seconds=settings.SWEEP_GRACE_SECONDS)
 
 
 def check_order(order_id: int) -> bool:
     """Ask Stripe about one unsettled order, unless another sweep has just taken it."""
-    now = timezone.now()
-    lease = now + timedelta(seconds=settings.OPEN_ORDER_SECONDS)
-    if not Order.objects.unsettled(now).filter(pk=order_id).update(next_check_at=lease):
+    lease = Now() + timedelta(seconds=settings.OPEN_ORDER_SECONDS)
+    if not Order.objects.unsettled(Now()).filter(pk=order_id).update(next_check_at=lease):
         return False
     order = Order.objects.get(pk=order_id)
     try:
@@ -161,7 +161,7 @@ def check_order(order_id: int) -> bool:
         # Perhaps the key is the wrong one: ask again, rarely, and let a person know.
         log.error("order %s: Stripe refuses to speak of its session: %s", order.reference, error)  # noqa: TRY400
         Order.objects.filter(pk=order_id).update(
-            next_check_at=now + payments.LONGEST_WAIT,
+            next_check_at=Now() + payments.LONGEST_WAIT,
             attention=f"Stripe refuses to speak of its session: {error}"[:300],
         )
         return False

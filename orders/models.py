@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 
@@ -38,7 +39,7 @@ class OrderQuerySet(models.QuerySet["Order"]):
         """Orders that got as far as a payment; an abandoned checkout is not one to show."""
         return self.filter(state__in=(Order.State.PAID, Order.State.PROCESSING, Order.State.FAILED))
 
-    def unsettled(self, now: datetime) -> "OrderQuerySet":
+    def unsettled(self, now: datetime | Now) -> "OrderQuerySet":
         """Orders whose Checkout Session must be asked about again by now."""
         return self.filter(next_check_at__lte=now).order_by("next_check_at")
 
@@ -223,8 +224,8 @@ class RefundRequestQuerySet(models.QuerySet["RefundRequest"]):
         """Those whose money may be on its way back already, while the order does not know of it yet."""
         return self.filter(state__in=(RefundRequest.State.WAITING, RefundRequest.State.ACCEPTED))
 
-    def due(self, now: datetime) -> "RefundRequestQuerySet":
-        """Those to go on with by now, including those whose asker died."""
+    def due(self, now: datetime | Now) -> "RefundRequestQuerySet":
+        """Those to go on with by now, including those whose asker died. By the database's clock: pass Now()."""
         return self.unsettled().filter(next_attempt_at__lte=now)
 
 
@@ -261,7 +262,7 @@ class RefundRequest(models.Model):
     stripe_refund_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     # While somebody asks Stripe this is the end of their lease.
-    next_attempt_at = models.DateTimeField(default=timezone.now)
+    next_attempt_at = models.DateTimeField(db_default=Now())
 
     objects = RefundRequestQuerySet.as_manager()
 

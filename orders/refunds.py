@@ -4,10 +4,11 @@ import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import F, Sum
+from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -127,16 +128,14 @@ def _write(
 
 def due() -> list[int]:
     """Requests whose answer is missing, or not in their order yet; for the sweep."""
-    now = timezone.now()
-    rows = RefundRequest.objects.due(now).filter(asked_at__lte=now - GRACE, order__livemode=stripe_api.is_live())
+    rows = RefundRequest.objects.due(Now()).filter(asked_at__lte=Now() - GRACE, order__livemode=stripe_api.is_live())
     return list(rows.order_by("next_attempt_at").values_list("pk", flat=True)[:100])
 
 
 def claim(request_id: int) -> RefundRequest | None:
     """The request, if it is due and nobody else goes on with it for the next minute."""
-    now = timezone.now()
-    claimed = RefundRequest.objects.due(now).filter(pk=request_id)
-    if not claimed.update(next_attempt_at=now + LEASE, attempts=F("attempts") + 1):
+    claimed = RefundRequest.objects.due(Now()).filter(pk=request_id)
+    if not claimed.update(next_attempt_at=Now() + LEASE, attempts=F("attempts") + 1):
         return None
     return RefundRequest.objects.select_related("order", "line").get(pk=request_id)
 
@@ -201,10 +200,7 @@ def accepted(order: Order) -> list[int]:
 def postpone(row: RefundRequest, why: str) -> None:
     """Try again later, rarer each time; Stripe's answer is still missing, or not in the order yet."""
     RefundRequest.objects.unsettled().filter(pk=row.pk).update(
-        next_attempt_at=_next_attempt(row, timezone.now()), answer=why.replace("\x00", "")[:300]
+        next_attempt_at=Now() + BACK_OFF[min(row.attempts, len(BACK_OFF)) - 1],
+        answer=why.replace("\x00", "")[:300],
     )
     row.refresh_from_db()
-
-
-def _next_attempt(row: RefundRequest, now: datetime) -> datetime:
-    return now + BACK_OFF[min(row.attempts, len(BACK_OFF)) - 1]

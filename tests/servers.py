@@ -32,6 +32,9 @@ ENVIRONMENT = {
     "STRIPE_WEBHOOK_SECRETS": "whsec_only_for_tests",
     "STRIPE_API_BASE": "http://127.0.0.1:9",
     "SENTRY_DSN": "",
+    # All shoppers of the tests come from one network.
+    "CHECKOUTS_PER_NETWORK": "1000000",
+    "CHECKOUTS_PER_PRODUCT": "1000000",
 }
 # For runs that collect and leave: settings want an address, nobody connects.
 NO_SERVERS = {"DATABASE_URL": "postgres://nobody@localhost:9/none", "CELERY_BROKER_URL": "redis://localhost:9/0"}

@@ -20,7 +20,7 @@ from accounts.addresses import masked, normalize
         ("bob@例え.テスト", "bob@xn--r8jz45g.xn--zckzah"),
     ],
 )
-def test_address_is_stored_in_one_spelling(typed: str, stored: str) -> None:
+def test_s31_address_is_stored_in_one_spelling(typed: str, stored: str) -> None:
     assert normalize(typed) == stored
     assert normalize(stored) == stored
 
@@ -60,13 +60,13 @@ def test_address_is_stored_in_one_spelling(typed: str, stored: str) -> None:
         "bob@\ud800.co",
     ],
 )
-def test_address_that_is_not_exactly_one_is_refused(typed: str) -> None:
+def test_s32_s33_address_that_is_not_exactly_one_is_refused(typed: str) -> None:
     with pytest.raises(ValidationError) as caught:
         normalize(typed)
     assert caught.value.messages == ["Enter one e-mail address, such as name@example.com."]
 
 
-def test_address_of_a_million_characters_is_refused_at_once() -> None:
+def test_s33_address_of_a_million_characters_is_refused_at_once() -> None:
     with pytest.raises(ValidationError):
         normalize("bob@" + "é" * 1_000_000 + ".co")
 

@@ -18,26 +18,26 @@ def owner(client: Client) -> User:
 
 
 @pytest.mark.parametrize("path", ["", "accounts/user/", "accounts/user/add/", "catalog/product/add/", "nowhere/"])
-def test_admin_sends_strangers_to_the_one_page_to_sign_in(client: Client, path: str) -> None:
+def test_s60_admin_sends_strangers_to_the_one_page_to_sign_in(client: Client, path: str) -> None:
     answer = client.get(f"/admin/{path}", follow=True)
     assert answer.redirect_chain[-1][0].startswith("/accounts/login/?next=")
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("path", ["", "accounts/user/", "catalog/product/add/"])
-def test_admin_is_closed_to_customers(client: Client, path: str) -> None:
+def test_s60_admin_is_closed_to_customers(client: Client, path: str) -> None:
     client.force_login(UserFactory())
     assert client.get(f"/admin/{path}", follow=True).status_code == 403
 
 
-def test_admins_own_login_page_takes_no_password(client: Client) -> None:
+def test_s60_admins_own_login_page_takes_no_password(client: Client) -> None:
     UserFactory(email="owner@example.com", password="a good long password", is_staff=True)
     answer = client.post("/admin/login/", {"username": "owner@example.com", "password": "a good long password"})
     assert (answer.status_code, answer["Location"]) == (302, "/accounts/login/?next=%2Fadmin%2Flogin%2F")
     assert "_auth_user_id" not in client.session
 
 
-def test_staff_without_permissions_see_nothing(client: Client) -> None:
+def test_s60_staff_without_permissions_see_nothing(client: Client) -> None:
     client.force_login(UserFactory(is_staff=True))
     assert client.get("/admin/").status_code == 200
     for page in ("accounts/user/", "accounts/user/add/", "catalog/product/", "catalog/product/add/", "catalog/file/"):

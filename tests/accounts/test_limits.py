@@ -28,26 +28,26 @@ def statuses(path: str, data: list[dict[str, str]], *, address: str = "127.0.0.1
     return [Client(REMOTE_ADDR=address).post(path, one, headers=headers).status_code for one in data]
 
 
-def test_passwords_of_one_account_are_guessed_five_times(bob: User, mailed: Mailed) -> None:
+def test_s35_passwords_of_one_account_are_guessed_five_times(bob: User, mailed: Mailed) -> None:
     guesses = [{"login": "bob@example.com", "password": f"guess {n}"} for n in range(6)]
     assert statuses(LOGIN, guesses) == [200] * 5 + [429]
     right = {"login": "BOB@example.com", "password": PASSWORD}
     assert statuses(LOGIN, [right], address="203.0.113.9") == [429]
 
 
-def test_owner_under_attack_still_signs_in_by_code(bob: User, mailed: Mailed) -> None:
+def test_s35_owner_under_attack_still_signs_in_by_code(bob: User, mailed: Mailed) -> None:
     statuses(LOGIN, [{"login": "bob@example.com", "password": f"guess {n}"} for n in range(6)])
     assert statuses(REQUEST, [{"email": "bob@example.com"}], address="203.0.113.9") == [302]
     assert len(mailed()) == 1
 
 
-def test_one_guess_at_each_of_many_accounts_is_stopped_by_network(bob: User, mailed: Mailed) -> None:
+def test_s35_one_guess_at_each_of_many_accounts_is_stopped_by_network(bob: User, mailed: Mailed) -> None:
     guesses = [{"login": f"reader{n}@example.com", "password": "123456"} for n in range(11)]
     assert statuses(LOGIN, guesses) == [200] * 10 + [429]
     assert statuses(LOGIN, guesses[-1:], address="203.0.113.9") == [200]
 
 
-def test_header_of_a_stranger_does_not_change_the_network(bob: User, mailed: Mailed) -> None:
+def test_s35_s40_header_of_a_stranger_does_not_change_the_network(bob: User, mailed: Mailed) -> None:
     guesses = [{"login": f"reader{n}@example.com", "password": "123456"} for n in range(11)]
     answers = [
         Client().post(LOGIN, one, headers={"X-Forwarded-For": f"198.51.100.{n}"}) for n, one in enumerate(guesses)
@@ -56,20 +56,24 @@ def test_header_of_a_stranger_does_not_change_the_network(bob: User, mailed: Mai
 
 
 @pytest.mark.parametrize("email", ["bob@example.com", "nobody@example.com"])
-def test_codes_for_one_address_are_limited_whether_it_is_known_or_not(bob: User, mailed: Mailed, email: str) -> None:
+def test_s35_codes_for_one_address_are_limited_whether_it_is_known_or_not(
+    bob: User, mailed: Mailed, email: str
+) -> None:
     assert statuses(REQUEST, [{"email": email}] * 4) == [302] * 3 + [429]
 
 
 @pytest.mark.parametrize("email", ["bob@example.com", "nobody@example.com"])
-def test_resets_for_one_address_are_limited_whether_it_is_known_or_not(bob: User, mailed: Mailed, email: str) -> None:
+def test_s35_resets_for_one_address_are_limited_whether_it_is_known_or_not(
+    bob: User, mailed: Mailed, email: str
+) -> None:
     assert statuses(RESET, [{"email": email}] * 6) == [302] * 5 + [429]
 
 
-def test_codes_for_many_addresses_are_limited_by_network(bob: User, mailed: Mailed) -> None:
+def test_s35_codes_for_many_addresses_are_limited_by_network(bob: User, mailed: Mailed) -> None:
     assert statuses(REQUEST, [{"email": f"r{n}@example.com"} for n in range(21)]) == [302] * 20 + [429]
 
 
-def test_accounts_made_in_a_row_are_limited_by_network(bob: User, mailed: Mailed) -> None:
+def test_s35_accounts_made_in_a_row_are_limited_by_network(bob: User, mailed: Mailed) -> None:
     assert statuses(SIGNUP, [{"email": f"r{n}@example.com"} for n in range(21)]) == [302] * 20 + [429]
     assert len(mailed()) == 20
 
@@ -92,5 +96,5 @@ def test_too_often_is_said_on_a_page_of_the_shop(bob: User, mailed: Mailed) -> N
     assert "429.html" in [template.name for template in answer.templates]
 
 
-def test_counters_are_rows_of_the_database(bob: User, mailed: Mailed) -> None:
+def test_s35_counters_are_rows_of_the_database(bob: User, mailed: Mailed) -> None:
     assert type(cache._connections["default"]).__name__ == "DatabaseCache"  # type: ignore[attr-defined]

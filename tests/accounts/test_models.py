@@ -27,13 +27,13 @@ def test_user_without_password_cannot_use_one() -> None:
     assert not User.objects.create_user("bob@example.com").has_usable_password()
 
 
-def test_same_address_in_another_case_makes_no_second_user() -> None:
+def test_s31_same_address_in_another_case_makes_no_second_user() -> None:
     UserFactory(email="bob@example.com")
     with pytest.raises(IntegrityError, match="accounts_user_email_key"):
         User.objects.create_user("BOB@example.com")
 
 
-def test_capitals_never_reach_the_table() -> None:
+def test_s31_capitals_never_reach_the_table() -> None:
     user = UserFactory()
     with pytest.raises(IntegrityError, match="user_email_lower"):
         User.objects.filter(pk=user.pk).update(email="Bob@example.com")
@@ -55,7 +55,7 @@ def test_proven_addresses_are_the_verified_ones_of_this_user() -> None:
     assert proven_emails(UserFactory(proven=False)) == []
 
 
-def test_address_is_proven_by_one_user_only() -> None:
+def test_s29_s31_address_is_proven_by_one_user_only() -> None:
     UserFactory(email="bob@example.com")
     with pytest.raises(IntegrityError, match="unique_verified_email"):
         UserFactory().emailaddress_set.create(email="bob@example.com", verified=True)

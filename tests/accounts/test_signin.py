@@ -37,7 +37,7 @@ def test_mailed_code_signs_in(client: Client, bob: User, mailed: Mailed, code: C
     assert signed_in(client) == bob
 
 
-def test_mailed_code_works_once(client: Client, bob: User, code: Code) -> None:
+def test_s25_mailed_code_works_once(client: Client, bob: User, code: Code) -> None:
     client.post(REQUEST, {"email": "bob@example.com"})
     client.post(CONFIRM, {"code": code()})
     client.post("/accounts/logout/")
@@ -46,14 +46,14 @@ def test_mailed_code_works_once(client: Client, bob: User, code: Code) -> None:
     assert signed_in(client) is None
 
 
-def test_mailed_code_expires(client: Client, bob: User, code: Code, settings: Settings) -> None:
+def test_s25_mailed_code_expires(client: Client, bob: User, code: Code, settings: Settings) -> None:
     client.post(REQUEST, {"email": "bob@example.com"})
     settings.ACCOUNT_LOGIN_BY_CODE_TIMEOUT = -1
     client.post(CONFIRM, {"code": code()})
     assert signed_in(client) is None
 
 
-def test_mailed_code_guessed_three_times_is_void(client: Client, bob: User, code: Code) -> None:
+def test_s35_mailed_code_guessed_three_times_is_void(client: Client, bob: User, code: Code) -> None:
     client.post(REQUEST, {"email": "bob@example.com"})
     for _ in range(3):
         client.post(CONFIRM, {"code": "AAAA-AAAA"})
@@ -72,7 +72,7 @@ def test_second_code_replaces_the_first(client: Client, bob: User, mailed: Maile
     assert signed_in(client) == bob
 
 
-def test_code_is_mailed_three_times_at_most(client: Client, bob: User, mailed: Mailed) -> None:
+def test_s35_code_is_mailed_three_times_at_most(client: Client, bob: User, mailed: Mailed) -> None:
     client.post(REQUEST, {"email": "bob@example.com"})
     assert client.get(CONFIRM).context["can_resend"]
     for _ in range(2):
@@ -98,7 +98,7 @@ def test_password_of_an_unproven_account_asks_for_a_code_first(client: Client, m
     assert signed_in(client) == user
 
 
-def test_wrong_password_unknown_address_and_account_without_password_get_the_same_answer(
+def test_s36_wrong_password_unknown_address_and_account_without_password_get_the_same_answer(
     client: Client, bob: User, mailed: Mailed
 ) -> None:
     UserFactory(email="sue@example.com")
@@ -112,7 +112,9 @@ def test_wrong_password_unknown_address_and_account_without_password_get_the_sam
 
 
 @pytest.mark.parametrize("path, next_path", [(REQUEST, CONFIRM), (RESET, RESET_CODE)])
-def test_unknown_address_gets_the_same_answer_and_no_mail(bob: User, mailed: Mailed, path: str, next_path: str) -> None:
+def test_s36_unknown_address_gets_the_same_answer_and_no_mail(
+    bob: User, mailed: Mailed, path: str, next_path: str
+) -> None:
     UserFactory(email="gone@example.com", is_active=False)
     pages = []
     for email in ("bob@example.com", "who@example.com", "gone@example.com"):
@@ -140,7 +142,7 @@ def test_sign_in_goes_on_when_the_mail_server_is_down(
     ]
 
 
-def test_sign_in_makes_a_new_session(client: Client, bob: User, mailed: Mailed) -> None:
+def test_s37_sign_in_makes_a_new_session(client: Client, bob: User, mailed: Mailed) -> None:
     client.get("/")
     session = client.session
     session["planted"] = "x"
@@ -157,7 +159,7 @@ def test_page_to_sign_in_sends_those_who_are_in_to_their_library(client: Client,
         assert client.get(page)["Location"] == "/library/"
 
 
-def test_sign_out_is_a_post(client: Client, bob: User) -> None:
+def test_s38_sign_out_is_a_post(client: Client, bob: User) -> None:
     client.force_login(bob)
     assert client.get("/accounts/logout/").status_code == 200
     assert signed_in(client) == bob
@@ -166,13 +168,13 @@ def test_sign_out_is_a_post(client: Client, bob: User) -> None:
     assert signed_in(client) is None
 
 
-def test_forms_of_strangers_are_refused(bob: User) -> None:
+def test_s38_forms_of_strangers_are_refused(bob: User) -> None:
     strict = Client(enforce_csrf_checks=True)
     for page in (LOGIN, REQUEST, "/accounts/signup/", RESET, "/accounts/logout/"):
         assert strict.post(page, {"email": "bob@example.com"}).status_code == 403, page
 
 
-def test_password_is_reset_by_code(client: Client, bob: User, mailed: Mailed, code: Code) -> None:
+def test_s37_password_is_reset_by_code(client: Client, bob: User, mailed: Mailed, code: Code) -> None:
     elsewhere = Client()
     elsewhere.force_login(bob)
     answer = client.post(RESET, {"email": "BOB@example.com"})
@@ -220,7 +222,7 @@ def test_password_can_be_added_later(client: Client, mailed: Mailed) -> None:
     assert [message.subject for message in mailed()] == ["Your account has a password now"]
 
 
-def test_password_change_signs_out_elsewhere(client: Client, bob: User, mailed: Mailed) -> None:
+def test_s37_password_change_signs_out_elsewhere(client: Client, bob: User, mailed: Mailed) -> None:
     elsewhere = Client()
     for browser in (client, elsewhere):
         browser.force_login(bob)
@@ -259,7 +261,7 @@ def test_password_change_signs_out_elsewhere(client: Client, bob: User, mailed: 
         "x" * 10_000,
     ],
 )
-def test_sign_in_never_ends_on_another_site(client: Client, bob: User, mailed: Mailed, target: str) -> None:
+def test_s39_sign_in_never_ends_on_another_site(client: Client, bob: User, mailed: Mailed, target: str) -> None:
     """Read as a browser does: tabs and line ends vanish, backslashes are slashes."""
     answer = client.post(LOGIN, {"login": "bob@example.com", "password": PASSWORD, "next": target})
     assert answer.status_code == 302
@@ -278,7 +280,7 @@ def test_sign_in_returns_to_the_page_that_asked_for_it(client: Client, bob: User
 
 
 @pytest.mark.parametrize("value", ["\x00", "x" * 100_000, "\ud800", "-1", "😀"])
-def test_odd_values_are_mistakes_and_not_errors(client: Client, bob: User, mailed: Mailed, value: str) -> None:
+def test_s61_odd_values_are_mistakes_and_not_errors(client: Client, bob: User, mailed: Mailed, value: str) -> None:
     value = value.encode("utf-8", "replace").decode()
     client.post(REQUEST, {"email": "bob@example.com"})
     assert client.post(CONFIRM, {"code": value}).status_code == 200

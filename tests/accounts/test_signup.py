@@ -70,7 +70,7 @@ def test_signup_code_may_be_typed_in_small_letters_and_without_the_dash(client: 
     assert signed_in(client) == User.objects.get()
 
 
-def test_signup_code_guessed_three_times_is_void(client: Client, code: Code) -> None:
+def test_s35_signup_code_guessed_three_times_is_void(client: Client, code: Code) -> None:
     client.post(SIGNUP, {"email": "bob@example.com"})
     right = code()
     for _ in range(3):
@@ -99,7 +99,7 @@ def test_signup_code_can_be_mailed_again(client: Client, mailed: Mailed, code: C
     assert signed_in(client) == User.objects.get()
 
 
-def test_signup_with_the_address_of_an_account_looks_the_same(client: Client, mailed: Mailed) -> None:
+def test_s36_signup_with_the_address_of_an_account_looks_the_same(client: Client, mailed: Mailed) -> None:
     UserFactory(email="bob@example.com")
     known = client.post(SIGNUP, {"email": "BOB@example.com"})
     unknown = Client().post(SIGNUP, {"email": "new@example.com"})
@@ -111,7 +111,7 @@ def test_signup_with_the_address_of_an_account_looks_the_same(client: Client, ma
     assert User.objects.count() == 2
 
 
-def test_code_page_is_the_same_for_known_and_new_addresses(client: Client, mailed: Mailed) -> None:
+def test_s36_code_page_is_the_same_for_known_and_new_addresses(client: Client, mailed: Mailed) -> None:
     UserFactory(email="known@example.com")
     pages = []
     for email in ("known@example.com", "newby@example.com"):
@@ -152,7 +152,7 @@ def test_signup_begun_before_can_be_finished_by_signing_in(client: Client, maile
     ],
 )
 @pytest.mark.parametrize("path", [SIGNUP, REQUEST, "/accounts/password/reset/"])
-def test_address_that_is_not_one_is_refused_on_every_page(
+def test_s32_s33_address_that_is_not_one_is_refused_on_every_page(
     client: Client, mailed: Mailed, path: str, email: str
 ) -> None:
     answer = client.post(path, {"email": email})
@@ -162,13 +162,13 @@ def test_address_that_is_not_one_is_refused_on_every_page(
     assert not User.objects.exists()
 
 
-def test_signup_with_an_international_domain_mails_its_punycode(client: Client, mailed: Mailed) -> None:
+def test_s32_signup_with_an_international_domain_mails_its_punycode(client: Client, mailed: Mailed) -> None:
     client.post(SIGNUP, {"email": "bob@bücher.example"})
     assert mailed()[0].to == ["bob@xn--bcher-kva.example"]
     assert User.objects.get().email == "bob@xn--bcher-kva.example"
 
 
-def test_registering_a_victims_address_opens_nothing(client: Client, mailed: Mailed) -> None:
+def test_s29_registering_a_victims_address_opens_nothing(client: Client, mailed: Mailed) -> None:
     product = bought_as_guest("victim@example.com")
     client.post(SIGNUP, {"email": "victim@example.com", "password1": "attackers password"})
     answer = client.get("/library/")
@@ -179,7 +179,9 @@ def test_registering_a_victims_address_opens_nothing(client: Client, mailed: Mai
     assert answer.context["form"].errors
 
 
-def test_password_left_by_a_stranger_does_not_open_the_account_once_it_is_proven(mailed: Mailed, code: Code) -> None:
+def test_s29_password_left_by_a_stranger_does_not_open_the_account_once_it_is_proven(
+    mailed: Mailed, code: Code
+) -> None:
     product = bought_as_guest("victim@example.com")
     attacker, victim = Client(), Client()
     attacker.post(SIGNUP, {"email": "victim@example.com", "password1": "attackers password"})
@@ -201,7 +203,7 @@ def test_guests_purchase_is_in_the_library_as_soon_as_the_address_is_proven(clie
     assert product.name.encode() in client.get("/library/").content
 
 
-def test_added_address_opens_nothing_before_its_code_was_typed(client: Client, mailed: Mailed, code: Code) -> None:
+def test_s29_added_address_opens_nothing_before_its_code_was_typed(client: Client, mailed: Mailed, code: Code) -> None:
     product = bought_as_guest("work@example.com")
     client.force_login(UserFactory(email="bob@example.com"))
     answer = client.post("/accounts/email/", {"action_add": "", "email": "Work@example.com"})
@@ -211,7 +213,7 @@ def test_added_address_opens_nothing_before_its_code_was_typed(client: Client, m
     assert product.name.encode() in client.get("/library/").content
 
 
-def test_address_of_another_account_cannot_be_added(client: Client, mailed: Mailed) -> None:
+def test_s34_s36_address_of_another_account_cannot_be_added(client: Client, mailed: Mailed) -> None:
     UserFactory(email="alice@example.com")
     bob = UserFactory(email="bob@example.com")
     client.force_login(bob)
@@ -221,7 +223,7 @@ def test_address_of_another_account_cannot_be_added(client: Client, mailed: Mail
 
 
 @pytest.mark.parametrize("email", ["mıke@b.co", "a@b.co,evil@x.yz", "a@b.co\x00", "b" * 300 + "@b.co"])
-def test_address_that_is_not_one_cannot_be_added(client: Client, mailed: Mailed, email: str) -> None:
+def test_s33_address_that_is_not_one_cannot_be_added(client: Client, mailed: Mailed, email: str) -> None:
     client.force_login(UserFactory())
     for action in ("action_add", "action_send", "action_primary", "action_remove"):
         assert client.post("/accounts/email/", {action: "", "email": email}).status_code in (200, 302)

@@ -243,7 +243,7 @@ def test_file_that_is_no_book_is_refused(add: Send, content: bytes, name: str, w
     assert not Product.objects.exists()
 
 
-def test_pdf_with_a_password_is_refused(add: Send) -> None:
+def test_s49_pdf_with_a_password_is_refused(add: Send) -> None:
     found = errors(add(new_files=upload(pdf(password="secret"))))
     assert list(found) == ["new_files"]
     assert "password" in found["new_files"][0]
@@ -280,7 +280,7 @@ def test_file_over_the_limit_is_refused(add: Send, settings: Settings) -> None:
     assert found == {"new_files": ["book.txt is too large: a file may have up to 1000\xa0bytes."]}
 
 
-def test_odd_values_are_mistakes_and_not_errors(add: Send) -> None:
+def test_s61_odd_values_are_mistakes_and_not_errors(add: Send) -> None:
     for value in ("\x00", "x" * 100_000, "-1", "😀", "{{ 7|add:7 }}"):
         for field in TYPED:
             assert add(**{"status": "draft", field: value}).status_code in (200, 302), (field, value)
@@ -381,7 +381,7 @@ def test_lists_can_be_searched_and_sorted(client: Client, query: str) -> None:
         assert client.get(f"{path}?{query}").status_code in (200, 302), path
 
 
-def test_names_are_escaped(client: Client) -> None:
+def test_s58_names_are_escaped(client: Client) -> None:
     evil = "<script>alert(1)</script>"
     product = ProductFactory(name=evil, summary=evil)
     file = FileFactory(edition=product.editions.get(), name=evil)
@@ -408,14 +408,14 @@ def edit(client: Client, file: File, **typed: Any) -> Any:
         ('a"b', "a-b.pdf"),
     ],
 )
-def test_name_of_a_download_stays_safe_and_keeps_its_type(client: Client, typed: str, kept: str) -> None:
+def test_s46_s56_name_of_a_download_stays_safe_and_keeps_its_type(client: Client, typed: str, kept: str) -> None:
     file = File.objects.get(edition__product=ProductFactory())
     assert edit(client, file, name=typed).status_code == 302
     file.refresh_from_db()
     assert file.name == kept
 
 
-def test_bytes_of_a_file_cannot_be_changed(client: Client) -> None:
+def test_s54_bytes_of_a_file_cannot_be_changed(client: Client) -> None:
     file = File.objects.get(edition__product=ProductFactory())
     before = File.objects.values().get()
     edit(client, file, key="x", size="1", sha256="0" * 64, media_type="text/html", edition="7")
@@ -441,7 +441,7 @@ def delete(client: Client, row: File | Edition | Product) -> Any:
         (ProductFactory, "It is on sale. Set the product to draft or archived first."),
     ],
 )
-def test_what_was_sold_or_is_on_sale_is_not_deleted_and_says_why(
+def test_f56_what_was_sold_or_is_on_sale_is_not_deleted_and_says_why(
     client: Client, make: Callable[[], Product], words: str
 ) -> None:
     edition = make().editions.get()
@@ -466,7 +466,7 @@ def test_file_of_a_draft_is_deleted(client: Client) -> None:
     assert not File.objects.exists()
 
 
-def test_product_that_was_sold_is_not_deleted(client: Client) -> None:
+def test_f56_product_that_was_sold_is_not_deleted(client: Client) -> None:
     product = sold_archived()
     assert delete(client, product).status_code in (200, 403)
     assert Product.objects.get() == product
@@ -518,7 +518,7 @@ def pages() -> list[str]:
     return found
 
 
-def test_strangers_are_sent_to_sign_in(pages: list[str]) -> None:
+def test_s60_strangers_are_sent_to_sign_in(pages: list[str]) -> None:
     for path in pages:
         answer = Client().get(path)
         assert (answer.status_code, answer["Location"]) == (302, f"/admin/login/?next={path}")
@@ -526,7 +526,7 @@ def test_strangers_are_sent_to_sign_in(pages: list[str]) -> None:
     assert Product.objects.count() == 1
 
 
-def test_customers_are_turned_away(pages: list[str]) -> None:
+def test_s60_customers_are_turned_away(pages: list[str]) -> None:
     browser = Client()
     browser.force_login(UserFactory())
     for path in pages:
@@ -535,14 +535,14 @@ def test_customers_are_turned_away(pages: list[str]) -> None:
     assert Product.objects.count() == 1
 
 
-def test_staff_without_permission_are_turned_away(pages: list[str]) -> None:
+def test_s60_staff_without_permission_are_turned_away(pages: list[str]) -> None:
     browser = staff()
     for path in pages:
         assert browser.get(path).status_code == 403, path
         assert browser.post(path, TYPED).status_code == 403, path
 
 
-def test_staff_who_may_only_look_change_nothing(pages: list[str]) -> None:
+def test_s60_staff_who_may_only_look_change_nothing(pages: list[str]) -> None:
     browser = staff("view_product", "view_edition", "view_file", "view_category")
     product = Product.objects.get()
     for path in pages:
@@ -555,13 +555,13 @@ def test_staff_who_may_only_look_change_nothing(pages: list[str]) -> None:
     assert File.objects.count() == 1
 
 
-def test_forms_of_strangers_are_refused(owner: User) -> None:
+def test_s38_forms_of_strangers_are_refused(owner: User) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(owner)
     assert strict.post(f"{PRODUCTS}add/", TYPED).status_code == 403
 
 
-def test_what_staff_did_is_on_record(client: Client, add: Send, owner: User) -> None:
+def test_s60_what_staff_did_is_on_record(client: Client, add: Send, owner: User) -> None:
     add(status="draft")
     page = client.get(f"{PRODUCTS}{Product.objects.get().pk}/history/").content.decode()
     assert "owner@example.com" in page

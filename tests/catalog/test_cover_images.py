@@ -86,7 +86,7 @@ def test_shape_is_clamped(size: tuple[int, int], height: int) -> None:
         assert near(opened(cover.large).getpixel((320, height // 2)), (255, 0, 0))
 
 
-def test_orientation_applied_and_metadata_dropped() -> None:
+def test_s53_orientation_applied_and_metadata_dropped() -> None:
     image = Image.new("RGB", (800, 600), "blue")
     image.paste("red", (0, 0, 400, 600))
     exif = Image.Exif()
@@ -168,7 +168,7 @@ def png_header(width: int, height: int) -> bytes:
     ],
     ids=["30,000²", "no pixels", "cut", "small", "empty", "text", "pdf", "bmp", "tiff", "html", "xml", "no ns", "tag"],
 )  # fmt: skip
-def test_other_image_refused(data: bytes, message: str) -> None:
+def test_s53_other_image_refused(data: bytes, message: str) -> None:
     assert message_for(data) == message
 
 
@@ -176,7 +176,7 @@ def test_large_upload_refused_unread() -> None:
     assert message_for(bytes((30 << 20) + 1)).startswith("This image is larger than 30 MB.")
 
 
-def test_drawing_is_rasterised() -> None:
+def test_s53_drawing_is_rasterised() -> None:
     drawn = svg('<rect width="600" height="400" fill="#f00"/><g transform="translate(0 400)">'
                 '<rect width="600" height="400" fill="url(#a)"/></g><linearGradient id="a"><stop stop-color="#00f"/>'
                 "</linearGradient>", before='<?xml version="1.0"?>\n<!-- drawn -->\n')  # fmt: skip
@@ -219,7 +219,7 @@ def test_small_drawing_is_drawn_large() -> None:
         (svg("&a;"), NOT_SVG),
     ],
 )  # fmt: skip
-def test_drawing_that_reaches_out_refused(data: bytes, message: str) -> None:
+def test_s53_s63_drawing_that_reaches_out_refused(data: bytes, message: str) -> None:
     assert message_for(data) == message
 
 
@@ -238,7 +238,7 @@ USES = "".join(f'<g id="a{i}">' + f'<use href="#a{i - 1}"/>' * 10 + "</g>" for i
     ],
     ids=["tall", "deep", "less deep", "many uses", "slow"],
 )  # fmt: skip
-def test_drawing_that_breaks_the_child_refused(
+def test_s53_drawing_that_breaks_the_child_refused(
     data: bytes, messages: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(confined, "CPU_SECONDS", 1)
@@ -277,7 +277,7 @@ def test_first_page_is_the_same_each_time(tmp_path: Path) -> None:
     assert render_pdf_cover(tmp_path / "a.pdf") == first
 
 
-def test_page_that_is_a_bomb_refused(tmp_path: Path) -> None:
+def test_s50_page_that_is_a_bomb_refused(tmp_path: Path) -> None:
     with pikepdf.new() as document:
         document.add_blank_page().Contents = document.make_stream(gibibyte(), Filter=pikepdf.Name.FlateDecode)
         document.save(tmp_path / "a.pdf", compress_streams=False)

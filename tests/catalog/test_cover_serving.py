@@ -32,7 +32,7 @@ def test_cover_is_served_in_both_sizes(client: Client) -> None:
         assert answer.cookies == {}
 
 
-def test_two_covers_never_share_a_key() -> None:
+def test_i16_two_covers_never_share_a_key() -> None:
     assert covers.store(COVER) != covers.store(COVER)
 
 
@@ -53,7 +53,7 @@ def test_two_covers_never_share_a_key() -> None:
         "//etc/passwd",
     ],
 )
-def test_cover_that_is_none_is_not_found(client: Client, path: str) -> None:
+def test_s24_cover_that_is_none_is_not_found(client: Client, path: str) -> None:
     key = covers.store(COVER)
     assert client.get(f"/covers/{path.format(key=key)}").status_code == 404
 

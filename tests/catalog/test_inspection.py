@@ -174,7 +174,7 @@ def test_type_by_content(upload: Callable[..., Inspected], data: bytes, name: st
         (b"\xff\xfb\x90\x00 noise", "a.mp3", "It cannot be told what kind of file this is"),
     ],
 )
-def test_other_content_refused(refusal: Callable[..., str], data: bytes, name: str, message: str) -> None:
+def test_s46_other_content_refused(refusal: Callable[..., str], data: bytes, name: str, message: str) -> None:
     assert refusal(data, name).startswith(message)
 
 
@@ -210,7 +210,7 @@ def test_markup_of_many_comments_is_judged_at_once(refusal: Callable[..., str]) 
         ("x" * 300 + ".pdf", "x" * 116 + ".pdf"),
     ],
 )
-def test_name_sanitized(given: str, safe: str) -> None:
+def test_s46_name_sanitized(given: str, safe: str) -> None:
     assert filenames.safe_name(given, ".pdf") == safe
     assert filenames.safe_name(safe, ".pdf") == safe
 
@@ -227,7 +227,7 @@ def test_name_sanitized(given: str, safe: str) -> None:
     ],
     ids=["html before", "junk before", "zip before", "zip behind", "html behind", "zip inside the end"],
 )
-def test_polyglot_refused(refusal: Callable[..., str], data: bytes, message: str) -> None:
+def test_s47_polyglot_refused(refusal: Callable[..., str], data: bytes, message: str) -> None:
     assert refusal(data).startswith(message)
 
 
@@ -259,18 +259,18 @@ def xref_loop() -> bytes:
     ],
     ids=["cut", "cut, ended", "header", "header, ended", "xref", "loop", "page loop", "no pages", "10⁶ pages"],
 )
-def test_broken_pdf_refused(refusal: Callable[..., str], data: bytes, message: str) -> None:
+def test_s48_broken_pdf_refused(refusal: Callable[..., str], data: bytes, message: str) -> None:
     started = time.monotonic()
     assert refusal(data).startswith(message)
     assert time.monotonic() - started < 6
 
 
-def test_password_refused(refusal: Callable[..., str]) -> None:
+def test_s49_password_refused(refusal: Callable[..., str]) -> None:
     data = pdf(encryption=pikepdf.Encryption(user="u", owner="o"))
     assert refusal(data) == ("This PDF can only be opened with a password. Remove the password and upload it again.")
 
 
-def test_owner_password_only_is_unlocked(upload: Callable[..., Inspected]) -> None:
+def test_s49_owner_password_only_is_unlocked(upload: Callable[..., Inspected]) -> None:
     locked = pdf(encryption=pikepdf.Encryption(owner="o", allow=pikepdf.Permissions(extract=False)))
     seen = upload(locked)
     assert seen.replacement is not None
@@ -290,7 +290,7 @@ def bomb(document: pikepdf.Pdf, times: int = 1) -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_bomb_refused_in_little_time_and_memory(refusal: Callable[..., str], times: int) -> None:
+def test_s50_bomb_refused_in_little_time_and_memory(refusal: Callable[..., str], times: int) -> None:
     data = pdf(lambda document: bomb(document, times), compress_streams=False)
     before, started = resident(), time.monotonic()
     assert refusal(data) == (
@@ -300,7 +300,7 @@ def test_bomb_refused_in_little_time_and_memory(refusal: Callable[..., str], tim
     assert resident() - before < 20 << 20
 
 
-def test_bomb_of_objects_ends_at_the_limit_of_memory(refusal: Callable[..., str]) -> None:
+def test_s50_bomb_of_objects_ends_at_the_limit_of_memory(refusal: Callable[..., str]) -> None:
     packed = gibibyte()
     length = len(packed)
     objects = b"<</Type/ObjStm/N 1/First 4/Filter/FlateDecode/Length %d>>stream\n%s\nendstream" % (length, packed)
@@ -372,7 +372,7 @@ ACTIVE: dict[str, tuple[Callable[[pikepdf.Pdf], object], str]] = {
 
 
 @pytest.mark.parametrize("case", ACTIVE)
-def test_active_content_refused(refusal: Callable[..., str], case: str) -> None:
+def test_s51_active_content_refused(refusal: Callable[..., str], case: str) -> None:
     change, what = ACTIVE[case]
     message = refusal(pdf(change, object_stream_mode=pikepdf.ObjectStreamMode.generate))
     assert message.startswith(f"This PDF contains {what}, which must not reach readers. To get rid of it: ")
@@ -390,7 +390,7 @@ def test_active_content_named_completely(refusal: Callable[..., str]) -> None:
     )
 
 
-def test_hidden_name_is_found(refusal: Callable[..., str]) -> None:
+def test_s51_hidden_name_is_found(refusal: Callable[..., str]) -> None:
     page = PAGE.replace(b">>", b"/Annots[<</Type/Annot/Subtype/Link/Rect[0 0 9 9]/A<</S/Java#53cript/J#53(1)>>>>]>>")
     data = written_pdf(CATALOG, b"<</Type/Pages/Count 1/Kids[3 0 R]>>", page)
     assert refusal(data).startswith("This PDF contains JavaScript,")
@@ -421,7 +421,7 @@ def test_opening_place_as_array_and_linearized_accepted(upload: Callable[..., In
     assert upload(pdf(opening, linearize=True)).pages == 2
 
 
-def test_many_pages_accepted(upload: Callable[..., Inspected]) -> None:
+def test_s48_many_pages_accepted(upload: Callable[..., Inspected]) -> None:
     assert upload(pdf(pages=1000)).pages == 1000
 
 
@@ -445,18 +445,18 @@ def test_file_of_700_mb_is_read_within_512(tmp_path: Path) -> None:
     assert resident() - before < 20 << 20
 
 
-def test_crash_of_the_child_is_a_refusal(refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s48_crash_of_the_child_is_a_refusal(refusal: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confined, "MEMORY", 8 << 20)
     assert refusal(pdf()) == TOO_MUCH
 
 
-def test_child_that_waits_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s48_child_that_waits_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confined, "WALL_SECONDS", 0.01)
     with pytest.raises(confined.Failed, match="did not end within"):
         confined.run("catalog.inspection_child", memory=confined.MEMORY)
 
 
-def test_child_knows_no_secrets_and_loads_no_django(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_s62_child_knows_no_secrets_and_loads_no_django(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_canary")
     (tmp_path / "probe.py").write_text(
         "import os, sys\nfrom catalog import confined, cover_child, inspection_child\n"
@@ -473,7 +473,7 @@ def test_child_knows_no_secrets_and_loads_no_django(monkeypatch: pytest.MonkeyPa
     assert confined.run("probe", memory=confined.MEMORY) == b"False False\nsealed\n"
 
 
-def test_temporary_copy_is_gone(refusal: Callable[..., str], upload: Callable[..., Inspected], tmp_path: Path,
+def test_s52_temporary_copy_is_gone(refusal: Callable[..., str], upload: Callable[..., Inspected], tmp_path: Path,
                                 monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     upload(pdf())

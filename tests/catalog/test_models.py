@@ -51,7 +51,7 @@ def test_product_name_has_three_characters() -> None:
         ProductFactory(name="ab")
 
 
-def test_price_is_not_negative() -> None:
+def test_s42_price_is_not_negative() -> None:
     for currency in ("usd", "isk"):
         with refused("product_price_chargeable"), transaction.atomic():
             ProductFactory(price=-1, currency=currency)
@@ -161,7 +161,7 @@ def test_published_product_may_be_deleted_as_a_whole() -> None:
     assert not File.objects.exists()
 
 
-def test_file_of_a_sold_edition_is_neither_deleted_nor_moved_nor_changed() -> None:
+def test_f56_s54_file_of_a_sold_edition_is_neither_deleted_nor_moved_nor_changed() -> None:
     product = OrderFactory().lines.get().product
     product.status = Product.Status.ARCHIVED
     product.save()
@@ -191,7 +191,7 @@ def test_file_has_a_whole_digest(digest: str) -> None:
         FileFactory(edition=edition, sha256=digest)
 
 
-def test_two_files_never_share_a_key() -> None:
+def test_i16_s54_two_files_never_share_a_key() -> None:
     file = File.objects.get(edition__product=ProductFactory())
     with refused("catalog_file_key_key"):
         FileFactory(edition=file.edition, key=file.key)

@@ -26,7 +26,7 @@ def refusal(text: str, currency: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize("currency", money.CURRENCIES)
-def test_price_in_each_currency_of_stripe(currency: str) -> None:
+def test_s43_price_in_each_currency_of_stripe(currency: str) -> None:
     scale = 1 if currency in ZERO_DECIMAL else 1000 if currency in THREE_DECIMAL else 100
     step = 10 if currency in THREE_DECIMAL else 100 if currency in TIMES_100 else 1
     digits = 0 if scale == 1 or currency in TIMES_100 else 2
@@ -47,7 +47,7 @@ def test_currencies_are_known_to_unicode_by_name() -> None:
     assert ("usd", "USD – US Dollar") in money.choices()
 
 
-def test_every_cent_up_to_a_thousand_round_trips() -> None:
+def test_s42_every_cent_up_to_a_thousand_round_trips() -> None:
     for amount in range(100_001):
         text = f"{amount // 100}.{amount % 100:02}"
         assert money.plain(amount, "usd") == text
@@ -90,7 +90,7 @@ NOT_A_PRICE = """
 
 
 @pytest.mark.parametrize("text", ["", " ", "1 000", "5 USD", "1\x00", "1\n2", "9" * 100_000, *NOT_A_PRICE])
-def test_what_is_not_a_price_is_refused(text: str) -> None:
+def test_s42_what_is_not_a_price_is_refused(text: str) -> None:
     assert refusal(text, "usd") == ("format", "Write the price as a plain number, such as 12.50, or 0 for free.")
 
 
@@ -112,12 +112,12 @@ def test_what_is_not_a_price_is_refused(text: str) -> None:
         ("5", "USD", "currency", "Stripe does not charge in this currency."),
     ],
 )
-def test_price_that_stripe_cannot_charge_is_refused(text: str, currency: str, code: str, words: str) -> None:
+def test_s43_price_that_stripe_cannot_charge_is_refused(text: str, currency: str, code: str, words: str) -> None:
     assert refusal(text, currency) == (code, words)
 
 
 @pytest.mark.parametrize("currency", sorted(money.MINIMUM))
-def test_least_amount_of_a_currency_is_charged_and_less_is_not(currency: str) -> None:
+def test_s43_least_amount_of_a_currency_is_charged_and_less_is_not(currency: str) -> None:
     least = money.MINIMUM[currency]
     money.validate(least, currency)
     with pytest.raises(ValidationError, match="at least"):

@@ -56,7 +56,7 @@ def test_stored_bytes_are_those_of_the_upload(draft: Product, checked: Check) ->
     assert (edition.number, edition.published_at is not None) == (1, True)
 
 
-def test_keys_are_random_and_say_nothing(draft: Product, checked: Check) -> None:
+def test_s23_s46_keys_are_random_and_say_nothing(draft: Product, checked: Check) -> None:
     content = pdf()
     uploads.add_files(draft, [checked(content, "same.pdf"), checked(content, "same.pdf")])
     first, second = File.objects.all()
@@ -82,7 +82,7 @@ def test_new_edition_leaves_the_old_one_as_it_was(draft: Product, checked: Check
     assert draft.edition_on_sale() == second
 
 
-def test_nothing_is_kept_when_one_of_several_files_cannot_be_stored(draft: Product, checked: Check) -> None:
+def test_f66_i16_nothing_is_kept_when_one_of_several_files_cannot_be_stored(draft: Product, checked: Check) -> None:
     good, lost = checked(b"One.\n", "one.txt"), checked(b"Two.\n", "two.txt")
     lost.path.unlink()
     with pytest.raises(FileNotFoundError):
@@ -91,7 +91,7 @@ def test_nothing_is_kept_when_one_of_several_files_cannot_be_stored(draft: Produ
     assert not File.objects.exists()
 
 
-def test_file_over_the_limit_is_refused(checked: Check, settings: Settings) -> None:
+def test_s52_file_over_the_limit_is_refused(checked: Check, settings: Settings) -> None:
     settings.MAX_UPLOAD_BYTES = 1024
     checked(b"x" * 1024, "book.txt")
     with pytest.raises(ValidationError) as caught:
@@ -115,7 +115,7 @@ def test_refusal_names_the_file_and_the_reason(checked: Check, content: bytes, n
     assert caught.value.messages[0].startswith(words)
 
 
-def test_locked_pdf_that_opens_is_stored_unlocked_and_its_copy_deleted(draft: Product, checked: Check) -> None:
+def test_s49_locked_pdf_that_opens_is_stored_unlocked_and_its_copy_deleted(draft: Product, checked: Check) -> None:
     content = pdf(owner_password="secret")
     found = checked(content)
     copy = found.inspected.replacement
@@ -146,13 +146,13 @@ def handler_for(user: User | None) -> uploads.StaffUploadHandler:
 
 
 @pytest.mark.parametrize("user", [None, User(), User(is_staff=False)])
-def test_file_of_a_stranger_is_not_read(user: User | None) -> None:
+def test_s52_file_of_a_stranger_is_not_read(user: User | None) -> None:
     with pytest.raises(StopUpload) as caught:
         handler_for(user).new_file("new_files", "book.pdf", "application/pdf", None)
     assert caught.value.connection_reset
 
 
-def test_file_of_staff_is_written_to_disk_little_beyond_the_limit(settings: Settings) -> None:
+def test_s52_file_of_staff_is_written_to_disk_little_beyond_the_limit(settings: Settings) -> None:
     settings.MAX_UPLOAD_BYTES = 1000
     handler = handler_for(User(is_staff=True))
     handler.new_file("new_files", "book.pdf", "application/pdf", None)
@@ -167,7 +167,7 @@ def test_file_of_staff_is_written_to_disk_little_beyond_the_limit(settings: Sett
 
 
 @pytest.mark.django_db
-def test_files_sent_to_public_pages_are_not_stored(client: Client, settings: Settings, tmp_path: Path) -> None:
+def test_s52_files_sent_to_public_pages_are_not_stored(client: Client, settings: Settings, tmp_path: Path) -> None:
     settings.FILE_UPLOAD_HANDLERS = [HANDLER]
     settings.FILE_UPLOAD_TEMP_DIR = str(tmp_path)
     client.force_login(UserFactory())

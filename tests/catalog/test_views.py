@@ -142,7 +142,7 @@ def test_product_that_appears_between_two_pages_shifts_nothing(client: Client, s
         "page=2",
     ],
 )
-def test_cursor_that_names_no_place_shows_the_first_page(client: Client, query: str) -> None:
+def test_s61_cursor_that_names_no_place_shows_the_first_page(client: Client, query: str) -> None:
     ProductFactory(name="Here")
     page = client.get(f"/?{query}")
     assert (page.status_code, names(page)) == (200, ["Here"])
@@ -179,7 +179,7 @@ def test_only_categories_with_something_on_sale_are_offered(client: Client) -> N
 
 
 @pytest.mark.parametrize("slug", ["nowhere", "x" * 5_000, "%27%20OR%201=1--", "%F0%9F%98%80"])
-def test_unknown_category_is_not_found(client: Client, slug: str) -> None:
+def test_s61_unknown_category_is_not_found(client: Client, slug: str) -> None:
     Category.objects.create(name="Novels", slug="novels")
     assert client.get(f"/?category={slug}").status_code == 404
 
@@ -247,7 +247,7 @@ def test_product_that_is_not_on_sale_is_not_found(client: Client, status: Produc
 
 
 @pytest.mark.parametrize("slug", ["nowhere", "BOOK", "x" * 5_000, "a%00b", "..%2f", "%F0%9F%98%80", "book;x", "book."])
-def test_product_at_another_address_is_not_found(client: Client, slug: str) -> None:
+def test_s61_product_at_another_address_is_not_found(client: Client, slug: str) -> None:
     ProductFactory(slug="book")
     assert client.get(f"/products/{slug}/").status_code == 404
 
@@ -263,7 +263,7 @@ def test_owner_sees_the_library_instead_of_a_price_button(client: Client) -> Non
     assert buy not in page
 
 
-def test_names_and_texts_are_escaped(client: Client) -> None:
+def test_s58_names_and_texts_are_escaped(client: Client) -> None:
     evil = "<script>alert(1)</script>{{ 7|add:7 }}\"'"
     product = ProductFactory(name=evil, summary=evil, description=evil)
     FileFactory(edition=product.editions.get(), name=evil)

@@ -446,7 +446,7 @@ def test_mail_that_cannot_be_sent_is_logged_and_tried_again(
     assert "Held back" not in received["text"]
 
 
-def test_silent_mail_server_costs_no_more_than_the_timeout(smtp: World, settings: Settings) -> None:
+def test_f30_silent_mail_server_costs_no_more_than_the_timeout(smtp: World, settings: Settings) -> None:
     attention()
     settings.EMAIL_TIMEOUT = 0.3
     smtp.control("faults", {"area": "mail", "kind": "hang_before", "seconds": 3, "count": 1})

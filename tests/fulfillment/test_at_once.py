@@ -51,10 +51,10 @@ def roomy_pool(settings: Settings) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("roomy_pool")
-def test_twenty_copies_with_success_page_and_sweep_make_one_delivery(
+def test_f5_f35_twenty_copies_with_success_page_and_sweep_make_one_delivery(
     smtp: World, client: Client, settings: Settings, drain: Callable[[], int]
 ) -> None:
-    """F5, F35: the copies arrive together, are handled together, and the buyer's page and two sweeps join in."""
+    """The copies arrive together, are handled together, and the buyer's page and two sweeps join in."""
     settings.OPEN_ORDER_SECONDS = 0
     order = buy(smtp, client, ProductFactory())
     event = events(smtp, "checkout.session.completed")[0]
@@ -75,10 +75,10 @@ def test_twenty_copies_with_success_page_and_sweep_make_one_delivery(
 
 
 @pytest.mark.usefixtures("roomy_pool")
-def test_two_endpoints_with_different_event_ids_make_one_delivery(
+def test_f43_two_endpoints_with_different_event_ids_make_one_delivery(
     world: World, client: Client, settings: Settings
 ) -> None:
-    """F43: the session decides, not the id of the event."""
+    """The session decides, not the id of the event."""
     settings.STRIPE_WEBHOOK_SECRETS = ["whsec_first_endpoint_1", "whsec_second_endpoint"]
     buy(world, client, ProductFactory())
     event = events(world, "checkout.session.completed")[0]
@@ -95,8 +95,7 @@ def test_two_endpoints_with_different_event_ids_make_one_delivery(
 
 
 @pytest.mark.usefixtures("roomy_pool")
-def test_twenty_clicks_at_once_open_one_session(world: World) -> None:
-    """F71"""
+def test_f71_twenty_clicks_at_once_open_one_session(world: World) -> None:
     product = ProductFactory()
     began = at_once(*[lambda: checkout.begin(product, user=None, browser="one browser")[1]] * 20)
     assert len(set(began)) == 1
@@ -105,8 +104,7 @@ def test_twenty_clicks_at_once_open_one_session(world: World) -> None:
 
 
 @pytest.mark.usefixtures("roomy_pool")
-def test_eight_senders_send_each_mail_once(smtp: World) -> None:
-    """F13"""
+def test_f13_eight_senders_send_each_mail_once(smtp: World) -> None:
     made = [
         Delivery.objects.create(
             order=OrderFactory(state=Order.State.PAID, email=f"r{n}@example.com"),
@@ -121,6 +119,18 @@ def test_eight_senders_send_each_mail_once(smtp: World) -> None:
 
 
 @pytest.mark.usefixtures("roomy_pool")
+def test_f13_eight_workers_handle_each_event_once() -> None:
+    """They lead to no session, so each is tried and put off: twice would show."""
+    made = [f"evt_{n}" for n in range(100)]
+    StripeEvent.objects.bulk_create(
+        StripeEvent(event_id=event_id, type="checkout.session.completed", object_id="none", body=b"{}")
+        for event_id in made
+    )
+    at_once(*[lambda: [inbox.handle(event_id) for event_id in made]] * 8)
+    assert set(StripeEvent.objects.values_list("attempts", flat=True)) == {1}
+
+
+@pytest.mark.usefixtures("roomy_pool")
 def test_free_product_taken_ten_times_at_once_is_one_order() -> None:
     product, user = ProductFactory(price=0), UserFactory()
     at_once(*[lambda: give_free(product, user)] * 10)
@@ -128,8 +138,7 @@ def test_free_product_taken_ten_times_at_once_is_one_order() -> None:
 
 
 @pytest.mark.usefixtures("roomy_pool")
-def test_ten_fresh_links_at_once_are_one_mail(client: Client) -> None:
-    """F72"""
+def test_f72_ten_fresh_links_at_once_are_one_mail(client: Client) -> None:
     order = OrderFactory(state=Order.State.PAID, email=GUEST)
     answers = at_once(*[lambda: Client().post(f"/links/{links.token(order)}/fresh/").status_code] * 10)
     assert answers == [200] * 10

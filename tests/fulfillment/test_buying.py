@@ -18,8 +18,8 @@ def done(client: Client, order: Order) -> str:
     return client.get(f"/checkout/done/?session_id={order.stripe_session_id}").content.decode()
 
 
-def test_success_page_alone_delivers(world: World, client: Client) -> None:
-    """F37: no webhook ever comes."""
+def test_f37_success_page_alone_delivers(world: World, client: Client) -> None:
+    """No webhook ever comes."""
     product = ProductFactory()
     order = buy(world, client, product)
     page = done(client, order)
@@ -36,8 +36,7 @@ def test_success_page_alone_delivers(world: World, client: Client) -> None:
     ]
 
 
-def test_reloading_the_success_page_changes_nothing(world: World, client: Client) -> None:
-    """F35"""
+def test_f35_reloading_the_success_page_changes_nothing(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     done(client, order)
     order.refresh_from_db()
@@ -48,8 +47,7 @@ def test_reloading_the_success_page_changes_nothing(world: World, client: Client
     assert (order.facts_version, Entitlement.objects.count(), Delivery.objects.count()) == (version, 1, 1)
 
 
-def test_another_browsers_session_shows_nothing(world: World, client: Client) -> None:
-    """S17"""
+def test_s17_another_browsers_session_shows_nothing(world: World, client: Client) -> None:
     product = ProductFactory()
     order = buy(world, client, product)
     stranger = Client()
@@ -71,8 +69,8 @@ def test_buyer_who_signed_in_elsewhere_sees_the_order(world: World, client: Clie
     assert order.reference in done(other_device, order)
 
 
-def test_unpaid_session_grants_nothing_and_asks_stripe_rarely(world: World, client: Client) -> None:
-    """S18: at most one request in two seconds."""
+def test_s18_unpaid_session_grants_nothing_and_asks_stripe_rarely(world: World, client: Client) -> None:
+    """At most one request in two seconds."""
     order = begin_checkout(client, ProductFactory())
     for _ in range(5):
         page = done(client, order)
@@ -82,14 +80,12 @@ def test_unpaid_session_grants_nothing_and_asks_stripe_rarely(world: World, clie
 
 
 @pytest.mark.parametrize("value", ["", "cs_test_", "cs_test_none", "x" * 10_000, "%00", "cs_test_a%0d%0a", "../../x"])
-def test_strange_session_ids_get_the_neutral_page(world: World, client: Client, value: str) -> None:
-    """S18"""
+def test_s16_s18_strange_session_ids_get_the_neutral_page(world: World, client: Client, value: str) -> None:
     assert client.get(f"/checkout/done/?session_id={value}").status_code == 200
     assert client.get("/checkout/done/?session_id[]=1&looked=١").status_code == 200
 
 
-def test_delayed_payment_says_so_and_grants_nothing(world: World, client: Client) -> None:
-    """F53"""
+def test_f53_delayed_payment_says_so_and_grants_nothing(world: World, client: Client) -> None:
     order = begin_checkout(client, ProductFactory())
     pay(world, order, method="bank_debit")
     page = done(client, order)
@@ -101,7 +97,7 @@ def test_delayed_payment_says_so_and_grants_nothing(world: World, client: Client
     assert "/downloads/" in done(client, order)
 
 
-def test_stripe_silent_on_the_success_page_costs_two_seconds_and_looks_again(world: World, client: Client) -> None:
+def test_f16_stripe_silent_on_the_success_page_costs_two_seconds_and_looks_again(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     world.control("faults", {"area": "api", "kind": "timeout", "seconds": 3, "count": 1})
     assert 'http-equiv="refresh"' in done(client, order)
@@ -134,7 +130,7 @@ def test_free_product_is_a_file_for_a_guest(client: Client) -> None:
     assert Order.objects.count() == 0
 
 
-def test_buyer_who_waits_for_a_bank_debit_is_not_asked_to_pay_again(world: World, client: Client) -> None:
+def test_f53_buyer_who_waits_for_a_bank_debit_is_not_asked_to_pay_again(world: World, client: Client) -> None:
     product = ProductFactory()
     order = begin_checkout(client, product)
     pay(world, order, method="bank_debit")
@@ -143,7 +139,7 @@ def test_buyer_who_waits_for_a_bank_debit_is_not_asked_to_pay_again(world: World
     assert Order.objects.count() == 1
 
 
-def test_orders_of_an_account_stay_with_it_when_its_address_moves_on(client: Client) -> None:
+def test_f58_orders_of_an_account_stay_with_it_when_its_address_moves_on(client: Client) -> None:
     """Who proves an address later gets the guest's orders under it, not those of another account."""
     former, later = UserFactory(email="former@example.com"), UserFactory(email="moved@example.com")
     order = OrderFactory(user=former, email="moved@example.com", state=Order.State.PAID)
@@ -162,7 +158,7 @@ def test_owner_who_clicks_buy_is_led_to_the_library(world: World, client: Client
     assert Order.objects.count() == 1
 
 
-def test_guest_purchase_appears_in_the_library_once_the_address_is_proven(world: World, client: Client) -> None:
+def test_s29_guest_purchase_appears_in_the_library_once_the_address_is_proven(world: World, client: Client) -> None:
     product = ProductFactory()
     done(client, buy(world, client, product))
     user = UserFactory(email=GUEST, proven=False)
@@ -174,8 +170,7 @@ def test_guest_purchase_appears_in_the_library_once_the_address_is_proven(world:
     assert Order.objects.get().reference in other.get("/orders/").content.decode()
 
 
-def test_two_orders_for_one_product_show_once_and_refund_of_one_keeps_access(client: Client) -> None:
-    """F59"""
+def test_f59_two_orders_for_one_product_show_once_and_refund_of_one_keeps_access(client: Client) -> None:
     user, product = UserFactory(), ProductFactory(name="The Only Title")
     for number in (1, 2):
         order = OrderFactory(product=product, user=user, state=Order.State.PAID, stripe_session_id=f"cs_{number}")
@@ -209,8 +204,7 @@ def test_library_costs_the_same_queries_however_full(
     assert page.count("/downloads/") == 44
 
 
-def test_library_and_orders_ask_for_sign_in_and_are_never_cached(client: Client) -> None:
-    """S59"""
+def test_s59_library_and_orders_ask_for_sign_in_and_are_never_cached(client: Client) -> None:
     for path in ("/library/", "/orders/"):
         assert client.get(path)["Location"] == f"/accounts/login/?next={path}"
     client.force_login(UserFactory())
@@ -219,8 +213,7 @@ def test_library_and_orders_ask_for_sign_in_and_are_never_cached(client: Client)
         assert "private" in client.get(path)["Cache-Control"]
 
 
-def test_order_page_is_the_buyers_alone(world: World, client: Client) -> None:
-    """S19"""
+def test_s19_order_page_is_the_buyers_alone(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     done(client, order)
     assert order.reference in client.get(f"/orders/{order.reference}/").content.decode()

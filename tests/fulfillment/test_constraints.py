@@ -102,7 +102,7 @@ def accepted_twice() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_database_refuses(constraint: str, breaking: Callable[[], Any]) -> None:
+def test_i2_i5_i6_database_refuses(constraint: str, breaking: Callable[[], Any]) -> None:
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         breaking()
 
@@ -115,15 +115,14 @@ def test_two_settled_orders_may_share_a_checkout_key() -> None:
 @pytest.mark.parametrize(
     "statement", ["UPDATE orders_timelineentry SET detail = 'x'", "DELETE FROM orders_timelineentry"]
 )
-def test_timeline_is_append_only(statement: str) -> None:
+def test_i10_timeline_is_append_only(statement: str) -> None:
     order().timeline.create(kind="created", door="test")
     with pytest.raises(IntegrityError, match="append-only"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
 
 
 @pytest.mark.parametrize("change", [{"key": "other"}, {"sha256": "0" * 64}])
-def test_file_that_was_sold_is_neither_deleted_nor_exchanged(change: dict[str, str]) -> None:
-    """F56"""
+def test_f56_s54_file_that_was_sold_is_neither_deleted_nor_exchanged(change: dict[str, str]) -> None:
     sold = order().lines.get().edition.files.get()
     with pytest.raises(IntegrityError, match="was sold"), transaction.atomic():
         File.objects.filter(pk=sold.pk).delete()
@@ -132,8 +131,7 @@ def test_file_that_was_sold_is_neither_deleted_nor_exchanged(change: dict[str, s
     File.objects.filter(pk=sold.pk).update(name="A better name.pdf", position=2)
 
 
-def test_what_was_sold_cannot_be_deleted() -> None:
-    """F56"""
+def test_f56_what_was_sold_cannot_be_deleted() -> None:
     line = order().lines.get()
     for sold in (line.product, line.edition, line.order):
         with pytest.raises(ProtectedError), transaction.atomic():

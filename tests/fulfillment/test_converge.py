@@ -75,7 +75,7 @@ def rows() -> tuple[list[Any], ...]:
     )
 
 
-def test_paid_order_gives_one_entitlement_one_delivery_one_timeline() -> None:
+def test_i2_i3_i5_paid_order_gives_one_entitlement_one_delivery_one_timeline() -> None:
     order = absorb(OrderFactory())
     assert (order.state, order.email, order.total) == ("paid", GUEST, 1250)
     assert order.paid_at is not None
@@ -94,7 +94,7 @@ def test_the_run_that_writes_the_mail_names_it_as_due() -> None:
     assert outcome.due == (Delivery.objects.get().pk,)
 
 
-def test_same_facts_again_change_nothing_but_the_version() -> None:
+def test_i20_same_facts_again_change_nothing_but_the_version() -> None:
     order = absorb(OrderFactory())
     before, version = rows(), order.facts_version
     absorb(order)
@@ -102,7 +102,7 @@ def test_same_facts_again_change_nothing_but_the_version() -> None:
     assert order.facts_version == version + 1
 
 
-def test_unpaid_completed_session_grants_nothing_until_it_settles() -> None:
+def test_f53_i4_unpaid_completed_session_grants_nothing_until_it_settles() -> None:
     order = absorb(OrderFactory(), payment_status="unpaid", payment_intent_status="processing")
     assert order.state == Order.State.PROCESSING
     assert (Entitlement.objects.count(), list(Delivery.objects.values_list("kind", flat=True))) == (0, ["waiting"])
@@ -111,20 +111,20 @@ def test_unpaid_completed_session_grants_nothing_until_it_settles() -> None:
     assert set(Delivery.objects.values_list("kind", flat=True)) == {"waiting", "order"}
 
 
-def test_failed_delayed_payment_grants_nothing_and_late_success_delivers() -> None:
+def test_f54_failed_delayed_payment_grants_nothing_and_late_success_delivers() -> None:
     order = absorb(OrderFactory(), payment_status="unpaid", payment_intent_status="requires_payment_method")
     assert (order.state, Entitlement.objects.count()) == ("failed", 0)
     absorb(order)
     assert (order.state, access(order)) == ("paid", ("active", ""))
 
 
-def test_nothing_due_counts_as_paid() -> None:
+def test_f52_nothing_due_counts_as_paid() -> None:
     order = OrderFactory()
     absorb(order, payment_status="no_payment_required", amount_total=0, payment_intent_id="", payment_intent_status="")
     assert (order.state, order.total, access(order)) == ("paid", 0, ("active", ""))
 
 
-def test_expired_session_closes_the_order_and_is_not_asked_about_again() -> None:
+def test_f55_expired_session_closes_the_order_and_is_not_asked_about_again() -> None:
     order = absorb(OrderFactory(), status="expired", payment_status="unpaid")
     assert (order.state, order.next_check_at, order.checkout_key) == ("expired", None, "")
 
@@ -147,7 +147,7 @@ def test_expired_session_closes_the_order_and_is_not_asked_about_again() -> None
         ),
     ],
 )
-def test_access_follows_refunds_and_disputes_in_both_directions(
+def test_f60_f61_i11_i12_access_follows_refunds_and_disputes_in_both_directions(
     changes: dict[str, Any], expected: tuple[str, str]
 ) -> None:
     order = absorb(OrderFactory())
@@ -158,7 +158,7 @@ def test_access_follows_refunds_and_disputes_in_both_directions(
     assert Delivery.objects.filter(kind="order").count() == 1
 
 
-def test_older_facts_never_overwrite_newer() -> None:
+def test_f17_f45_older_facts_never_overwrite_newer() -> None:
     """An answer fetched before another door's newer one was absorbed is stale: nothing of it is written."""
     order = absorb(OrderFactory())
     seen = order.facts_version
@@ -174,7 +174,7 @@ def test_same_facts_from_two_doors_at_once_are_not_stale() -> None:
         assert not converge(facts_of(order), seen=0, door="test").stale
 
 
-def test_every_order_of_three_facts_ends_the_same() -> None:
+def test_f45_every_order_of_three_facts_ends_the_same() -> None:
     """Refund, dispute and payment may become known in any order: the last facts decide, not the way there."""
     last = {"refunds": (refund(1250),), "disputes": (Dispute(id="dp_1", status="won"),)}
     steps: list[dict[str, Any]] = [{}, {"disputes": (Dispute(id="dp_1", status="needs_response"),)}, last]
@@ -187,13 +187,13 @@ def test_every_order_of_three_facts_ends_the_same() -> None:
     assert ends == {("paid", 1250, "won", "revoked", "refunded")}
 
 
-def test_amount_other_than_the_lines_is_held_for_a_person() -> None:
+def test_f57_amount_other_than_the_lines_is_held_for_a_person() -> None:
     order = absorb(OrderFactory(), amount_subtotal=1, amount_total=1)
     assert (order.state, Entitlement.objects.count()) == ("paid", 0)
     assert order.attention == "Stripe charged $0.01 for lines worth $12.50: nothing was delivered."
 
 
-def test_tax_and_discount_do_not_count_as_another_amount() -> None:
+def test_s44_tax_and_discount_do_not_count_as_another_amount() -> None:
     order = absorb(OrderFactory(), amount_total=1400)
     assert (order.attention, order.total, access(order)) == ("", 1400, ("active", ""))
 
@@ -204,7 +204,7 @@ def test_unusable_address_grants_access_and_asks_for_a_person() -> None:
     assert (access(order), Delivery.objects.count()) == (("active", ""), 0)
 
 
-def test_address_of_a_paid_order_is_not_changed_by_later_facts() -> None:
+def test_f58_address_of_a_paid_order_is_not_changed_by_later_facts() -> None:
     order = absorb(OrderFactory())
     assert absorb(order, email="other@example.com").email == GUEST
 
@@ -216,14 +216,14 @@ def test_entitlement_belongs_to_the_user_who_bought() -> None:
     assert (entitlement.user, entitlement.email) == (user, "")
 
 
-def test_foreign_session_makes_no_order() -> None:
+def test_f19_foreign_session_makes_no_order() -> None:
     order = OrderFactory.build()
     facts = replace(facts_of(order), metadata={}, client_reference_id="somebody-elses")
     assert converge(facts, seen=0, door="test").is_foreign
     assert Order.objects.count() == 0
 
 
-def test_reference_set_by_a_stranger_on_a_payment_link_does_not_reach_our_order() -> None:
+def test_s15_reference_set_by_a_stranger_on_a_payment_link_does_not_reach_our_order() -> None:
     order = OrderFactory()
     lines = (PaidLine(name="Tea", price_id="price_1", slug="", quantity=1, amount=1),)
     facts = replace(
@@ -239,8 +239,8 @@ def test_reference_set_by_a_stranger_on_a_payment_link_does_not_reach_our_order(
     )
 
 
-def test_order_whose_row_was_lost_is_made_again_from_its_session(world: World) -> None:
-    """F25: a database that lost its last seconds still owes what Stripe says was paid."""
+def test_f25_order_whose_row_was_lost_is_made_again_from_its_session(world: World) -> None:
+    """A database that lost its last seconds still owes what Stripe says was paid."""
     product = ProductFactory()
     line = SessionLine(name=product.name, slug=product.slug, unit_price=1250, quantity=1, image_url="")
     site = "http://localhost/"
@@ -275,14 +275,14 @@ def test_address_that_comes_later_brings_the_mail() -> None:
     assert Entitlement.objects.get().email == GUEST
 
 
-def test_session_unknown_to_stripe_raises_and_writes_nothing(world: World) -> None:
+def test_s14_session_unknown_to_stripe_raises_and_writes_nothing(world: World) -> None:
     with pytest.raises(stripe_api.SessionUnknown):
         fulfill("cs_test_doesnotexist", door="test")
     assert Order.objects.count() == 0
 
 
-def test_event_before_our_row_knows_its_session_finds_the_order(world: World, client: Client) -> None:
-    """F20: Stripe may report a session whose id the answer to our request has not brought yet."""
+def test_f20_event_before_our_row_knows_its_session_finds_the_order(world: World, client: Client) -> None:
+    """Stripe may report a session whose id the answer to our request has not brought yet."""
     order = begin_checkout(client, ProductFactory())
     world.control(f"pay/{order.stripe_session_id}", {"email": GUEST})
     session_id = str(order.stripe_session_id)
@@ -292,7 +292,7 @@ def test_event_before_our_row_knows_its_session_finds_the_order(world: World, cl
     assert (order.state, order.stripe_session_id, Order.objects.count()) == ("paid", session_id, 1)
 
 
-def test_refund_and_dispute_in_the_sandbox_are_read_back(world: World, client: Client) -> None:
+def test_f60_f61_refund_and_dispute_in_the_sandbox_are_read_back(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     session_id = str(order.stripe_session_id)
     fulfill(session_id, door="test")

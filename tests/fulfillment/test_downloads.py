@@ -49,7 +49,7 @@ def signed_in(client: Client, user: User) -> Client:
     return client
 
 
-def test_owner_gets_exactly_the_bytes(client: Client, owner: User, file: File) -> None:
+def test_i15_s55_owner_gets_exactly_the_bytes(client: Client, owner: User, file: File) -> None:
     status, body, headers = get(signed_in(client, owner), file)
     assert (status, body) == (200, BYTES)
     assert headers["Content-Length"] == str(len(BYTES))
@@ -61,15 +61,13 @@ def test_owner_gets_exactly_the_bytes(client: Client, owner: User, file: File) -
     assert headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
 
 
-def test_stranger_and_other_buyer_get_404(client: Client, file: File) -> None:
-    """S19"""
+def test_s19_i15_stranger_and_other_buyer_get_404(client: Client, file: File) -> None:
     assert get(client, file)[0] == 404
     assert get(signed_in(client, UserFactory()), file)[0] == 404
     assert Download.objects.count() == 0
 
 
-def test_head_is_decided_like_get_and_is_not_logged(client: Client, owner: User, file: File) -> None:
-    """S21"""
+def test_s21_head_is_decided_like_get_and_is_not_logged(client: Client, owner: User, file: File) -> None:
     assert client.head(f"/downloads/{file.pk}/").status_code == 404
     answer = signed_in(client, owner).head(f"/downloads/{file.pk}/")
     assert (answer.status_code, answer["Content-Length"], body_of(answer)) == (200, str(len(BYTES)), b"")
@@ -93,7 +91,7 @@ LAST = len(BYTES) - 1
         ("bytes=255000-99999999", 255_000, LAST),
     ],
 )
-def test_range_is_answered_with_206(
+def test_s21_range_is_answered_with_206(
     client: Client, owner: User, file: File, wanted: str, first: int, last: int
 ) -> None:
     status, body, headers = get(signed_in(client, owner), file, range=wanted)
@@ -134,8 +132,9 @@ def test_if_range_resumes_the_same_bytes_only(client: Client, owner: User, file:
     ],
     ids=["refunded", "disputed", "lapsed"],
 )
-def test_access_is_asked_again_for_every_range(client: Client, owner: User, file: File, end: Callable[[], int]) -> None:
-    """S20"""
+def test_s20_s21_access_is_asked_again_for_every_range(
+    client: Client, owner: User, file: File, end: Callable[[], int]
+) -> None:
     client = signed_in(client, owner)
     assert get(client, file, range="bytes=0-9")[0] == 206
     end()
@@ -158,8 +157,8 @@ def test_ranges_within_half_an_hour_are_one_download(client: Client, owner: User
     assert Download.objects.count() == 2
 
 
-def test_guest_purchase_opens_with_the_proven_address_alone(client: Client) -> None:
-    """S29: whoever registers the address first has nothing until the mailbox is theirs."""
+def test_s29_guest_purchase_opens_with_the_proven_address_alone(client: Client) -> None:
+    """Whoever registers the address first has nothing until the mailbox is theirs."""
     product = ProductFactory()
     grant(product, email="victim@example.com")
     file = product.editions.get().files.get()
@@ -179,7 +178,7 @@ def test_free_product_on_sale_is_open_to_all_and_logged(client: Client) -> None:
     assert get(client, file)[0] == 404
 
 
-def test_archived_product_stays_with_its_owner(client: Client, owner: User, file: File) -> None:
+def test_f56_archived_product_stays_with_its_owner(client: Client, owner: User, file: File) -> None:
     Product.objects.update(status=Product.Status.ARCHIVED)
     assert get(signed_in(client, owner), file)[0] == 200
 
@@ -192,31 +191,27 @@ def test_buyers_read_newer_and_older_editions_but_none_in_preparation(client: Cl
     assert [get(client, one)[0] for one in (file, newer, draft)] == [200, 200, 404]
 
 
-def test_edition_that_was_sold_stays_readable_when_withdrawn(client: Client, owner: User, file: File) -> None:
-    """F56"""
+def test_f56_edition_that_was_sold_stays_readable_when_withdrawn(client: Client, owner: User, file: File) -> None:
     FileFactory(edition=EditionFactory(product=file.edition.product, number=2))
     file.edition.published_at = None
     file.edition.save()
     assert get(signed_in(client, owner), file)[0] == 200
 
 
-def test_staff_need_the_permission_to_see_files(client: Client, admin_client: Client, file: File) -> None:
-    """S60"""
+def test_s60_staff_need_the_permission_to_see_files(client: Client, admin_client: Client, file: File) -> None:
     assert get(signed_in(client, UserFactory(is_staff=True)), file)[0] == 404
     assert get(admin_client, file)[0] == 200
 
 
 @pytest.mark.parametrize("name", ["Zoë Ångström – Füße.pdf", 'quo"te.pdf', "日本語.pdf", "a;b.pdf"])
-def test_name_in_any_script_reaches_the_browser(client: Client, owner: User, file: File, name: str) -> None:
-    """S56"""
+def test_s56_name_in_any_script_reaches_the_browser(client: Client, owner: User, file: File, name: str) -> None:
     File.objects.update(name=name)
     disposition = get(signed_in(client, owner), file)[2]["Content-Disposition"]
     assert disposition.startswith("attachment; filename")
     assert not {"\r", "\n"} & set(disposition)
 
 
-def test_missing_bytes_are_a_polite_503(client: Client, owner: User, file: File) -> None:
-    """F67"""
+def test_f67_missing_bytes_are_a_polite_503(client: Client, owner: User, file: File) -> None:
     storages["default"].delete(file.key)
     status, body, headers = get(signed_in(client, owner), file)
     assert (status, headers["Cache-Control"]) == (503, "private, no-store")
@@ -231,8 +226,7 @@ def test_nginx_serves_the_bytes_when_told_so(client: Client, owner: User, file: 
 
 
 @pytest.mark.parametrize("path", ["abc", "0", "-1", "9" * 30, "1%00", "../1"])
-def test_strange_file_numbers_are_404(client: Client, path: str) -> None:
-    """S61"""
+def test_s61_strange_file_numbers_are_404(client: Client, path: str) -> None:
     assert client.get(f"/downloads/{path}/").status_code == 404
 
 

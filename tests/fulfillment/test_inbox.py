@@ -37,13 +37,13 @@ def test_handled_event_is_not_handled_again(world: World, client: Client) -> Non
     assert Order.objects.get().facts_version == 1
 
 
-def test_event_held_by_a_worker_is_left_alone() -> None:
+def test_f13_event_held_by_a_worker_is_left_alone() -> None:
     stored(next_attempt_at=timezone.now() + timedelta(seconds=50), claim=uuid.uuid4())
     assert inbox.handle("evt_1") is False
 
 
 def test_f14_event_of_a_worker_that_died_is_taken_over(world: World, client: Client) -> None:
-    """F14: the lease is over."""
+    """The lease is over."""
     buy(world, client, ProductFactory())
     report(world, client, "checkout.session.completed")
     StripeEvent.objects.update(attempts=1, claim=uuid.uuid4(), next_attempt_at=timezone.now())
@@ -58,7 +58,7 @@ def test_f15_worker_that_overslept_its_lease_cannot_finish() -> None:
     assert event.state == "received"
 
 
-def test_failure_is_noted_and_tried_again_later(world: World) -> None:
+def test_f70_failure_is_noted_and_tried_again_later(world: World) -> None:
     event = stored()
     before = timezone.now()
     assert inbox.handle("evt_1") is False
@@ -90,7 +90,7 @@ def test_f16_stripe_unreachable_is_tried_again(world: World, client: Client) -> 
 
 
 def test_f18_event_waits_for_ever_while_stripe_cannot_be_asked(world: World) -> None:
-    """F18: a revoked key is mended by a person, and then everything goes on by itself."""
+    """A revoked key is mended by a person, and then everything goes on by itself."""
     event = stored(attempts=50)
     world.control("faults", {"area": "api", "kind": "error", "status": 401})
     inbox.handle("evt_1")
@@ -101,7 +101,7 @@ def test_f18_event_waits_for_ever_while_stripe_cannot_be_asked(world: World) -> 
 def test_f48_event_ignored_for_its_mode_comes_back_when_the_key_is_right(
     world: World, client: Client, settings: Settings
 ) -> None:
-    """F48: test and live key were mixed up for a while; Stripe sends the event again."""
+    """Test and live key were mixed up for a while; Stripe sends the event again."""
     order = buy(world, client, ProductFactory())
     key, settings.STRIPE_SECRET_KEY = settings.STRIPE_SECRET_KEY, "sk_live_by_mistake"
     report(world, client, "checkout.session.completed")
@@ -125,7 +125,7 @@ def test_refund_event_finds_its_order_by_the_payment(world: World, client: Clien
 
 
 def test_f45_refund_before_completed_finds_its_session_at_stripe(world: World, client: Client) -> None:
-    """F45: no row of ours knows the payment yet."""
+    """No row of ours knows the payment yet."""
     order = buy(world, client, ProductFactory())
     world.control("refund", {"session": order.stripe_session_id})
     report(world, client, "charge.refunded")
@@ -134,7 +134,7 @@ def test_f45_refund_before_completed_finds_its_session_at_stripe(world: World, c
     assert (order.state, order.refunded) == ("paid", 1250)
 
 
-def test_payment_that_no_session_made_is_ignored(world: World) -> None:
+def test_f19_payment_that_no_session_made_is_ignored(world: World) -> None:
     stored(type="payment_intent.succeeded", object_id="pi_from_elsewhere")
     inbox.handle("evt_1")
     event = StripeEvent.objects.get()
@@ -154,8 +154,8 @@ def test_f49_event_of_a_connected_account_is_ignored_with_its_name() -> None:
     assert StripeEvent.objects.get().note == "an event of the connected account acct_1"
 
 
-def test_f17_payload_is_never_believed(world: World, client: Client) -> None:
-    """F17, S10: a signed event that claims a payment grants nothing while Stripe says that it is unpaid."""
+def test_f17_s10_s15_payload_is_never_believed(world: World, client: Client) -> None:
+    """A signed event that claims a payment grants nothing while Stripe says that it is unpaid."""
     order = begin_checkout(client, ProductFactory())
     paid = {"id": order.stripe_session_id, "payment_status": "paid", "status": "complete", "amount_total": 1250}
     post_event(client, {"id": "evt_9", "type": "checkout.session.completed", "data": {"object": paid}})

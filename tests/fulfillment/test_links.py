@@ -52,15 +52,15 @@ def test_link_page_shows_files_and_its_button_leads_to_the_bytes(client: Client,
     assert Download.objects.get().via == "link"
 
 
-def test_opening_the_link_changes_nothing(client: Client, order: Order) -> None:
-    """S27: a mail scanner follows every link."""
+def test_s27_opening_the_link_changes_nothing(client: Client, order: Order) -> None:
+    """A mail scanner follows every link."""
     client.get(f"/links/{links.token(order)}/")
     assert (Download.objects.count(), Delivery.objects.count()) == (0, 0)
     assert client.get(f"/links/{links.token(order)}/files/{file_id(order)}/").status_code == 405
     assert client.get(f"/links/{links.token(order)}/fresh/").status_code == 405
 
 
-def test_link_works_for_48_hours_and_then_offers_a_fresh_one(client: Client, order: Order) -> None:
+def test_s25_link_works_for_48_hours_and_then_offers_a_fresh_one(client: Client, order: Order) -> None:
     with hours_ago(47.9):
         still_good = links.token(order)
     with hours_ago(48.1):
@@ -72,7 +72,7 @@ def test_link_works_for_48_hours_and_then_offers_a_fresh_one(client: Client, ord
     assert order.lines.get().name not in page.content.decode()
 
 
-def test_expired_link_opens_no_file(client: Client, order: Order) -> None:
+def test_s25_expired_link_opens_no_file(client: Client, order: Order) -> None:
     with hours_ago(48.1):
         token = links.token(order)
     assert client.post(f"/links/{token}/files/{file_id(order)}/")["Location"] == f"/links/{token}/"
@@ -99,8 +99,7 @@ def test_no_link_is_mailed_for_an_order_that_nobody_paid() -> None:
     assert Delivery.objects.count() == 0
 
 
-def test_fresh_links_are_limited_to_one_a_minute(client: Client, order: Order) -> None:
-    """F72"""
+def test_f72_fresh_links_are_limited_to_one_a_minute(client: Client, order: Order) -> None:
     for _ in range(10):
         assert client.post(f"/links/{links.token(order)}/fresh/").status_code == 200
     assert Delivery.objects.count() == 1
@@ -121,23 +120,21 @@ def test_fresh_links_are_limited_to_one_a_minute(client: Client, order: Order) -
         lambda token: token.replace(".", ":"),
     ],
 )
-def test_token_that_we_did_not_sign_opens_nothing(client: Client, order: Order, change: object) -> None:
-    """S25"""
+def test_s25_token_that_we_did_not_sign_opens_nothing(client: Client, order: Order, change: object) -> None:
     token = change(links.token(order))  # type: ignore[operator]
     assert links.read(token) is None
     assert client.get("/links/" + token.replace("/", "") + "/").status_code == 404
     assert client.post(f"/links/{token}/fresh/").status_code == 404
 
 
-def test_link_opens_only_its_own_orders_files(client: Client, order: Order) -> None:
+def test_s28_link_opens_only_its_own_orders_files(client: Client, order: Order) -> None:
     other = FileFactory(edition=ProductFactory().editions.get())
     assert client.post(f"/links/{links.token(order)}/files/{other.pk}/").status_code == 403
     assert client.get(f"/downloads/{other.pk}/?link={links.token(order)}").status_code == 404
 
 
 @pytest.mark.parametrize("state", ["suspended", "revoked"])
-def test_link_stops_the_moment_access_ends(client: Client, order: Order, state: str) -> None:
-    """S20"""
+def test_s20_link_stops_the_moment_access_ends(client: Client, order: Order, state: str) -> None:
     token = links.token(order)
     address = f"/downloads/{file_id(order)}/?link={token}"
     assert body_of(client.get(address)) == PDF
@@ -147,8 +144,8 @@ def test_link_stops_the_moment_access_ends(client: Client, order: Order, state: 
     assert client.get(f"/links/{token}/").status_code == 200
 
 
-def test_secrets_of_a_link_are_not_stored(client: Client, order: Order) -> None:
-    """S26: a dump of the database opens nothing."""
+def test_s26_secrets_of_a_link_are_not_stored(client: Client, order: Order) -> None:
+    """A dump of the database opens nothing."""
     resend(order, Delivery.Kind.LINK)
     outbox.send(Delivery.objects.get().pk)
     token = links.token(order)

@@ -48,7 +48,7 @@ def wait(delivery: Delivery) -> timedelta:
     return delivery.next_attempt_at - timezone.now()
 
 
-def test_mail_is_accepted_once_and_not_sent_again(smtp: World, delivery: Delivery) -> None:
+def test_i6_i7_mail_is_accepted_once_and_not_sent_again(smtp: World, delivery: Delivery) -> None:
     assert outbox.send(delivery.pk) is True
     assert outbox.send(delivery.pk) is False
     delivery.refresh_from_db()
@@ -71,8 +71,7 @@ def test_mail_names_product_reference_amount_and_a_link_that_opens(
     assert "48" in received["text"]
 
 
-def test_refused_recipient_is_final_and_visible(fault: World, delivery: Delivery) -> None:
-    """F29"""
+def test_f29_refused_recipient_is_final_and_visible(fault: World, delivery: Delivery) -> None:
     fault.control("faults", {"area": "mail", "kind": "refuse_recipient", "code": 550})
     assert outbox.send(delivery.pk) is False
     delivery.refresh_from_db()
@@ -82,8 +81,9 @@ def test_refused_recipient_is_final_and_visible(fault: World, delivery: Delivery
 
 
 @pytest.mark.parametrize("kind, code", [("refuse_recipient", 451), ("refuse_message", 451), ("refuse_recipient", 421)])
-def test_temporary_refusal_backs_off_and_is_tried_again(fault: World, delivery: Delivery, kind: str, code: int) -> None:
-    """F28"""
+def test_f28_temporary_refusal_backs_off_and_is_tried_again(
+    fault: World, delivery: Delivery, kind: str, code: int
+) -> None:
     fault.control("faults", {"area": "mail", "kind": kind, "code": code, "count": 1})
     assert outbox.send(delivery.pk) is False
     assert timedelta(seconds=3) < wait(delivery) <= timedelta(seconds=5)
@@ -94,7 +94,7 @@ def test_temporary_refusal_backs_off_and_is_tried_again(fault: World, delivery: 
     assert outcomes(delivery) == ["temporary", "accepted"]
 
 
-def test_server_that_is_away_backs_off_longer_each_time(settings: Settings, delivery: Delivery) -> None:
+def test_f28_server_that_is_away_backs_off_longer_each_time(settings: Settings, delivery: Delivery) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
     waits = []
@@ -105,7 +105,7 @@ def test_server_that_is_away_backs_off_longer_each_time(settings: Settings, deli
     assert waits == [5, 30, 120, 600]
 
 
-def test_last_try_gives_up(settings: Settings, delivery: Delivery) -> None:
+def test_f28_last_try_gives_up(settings: Settings, delivery: Delivery) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9
     Delivery.objects.update(attempts=10)
@@ -114,10 +114,9 @@ def test_last_try_gives_up(settings: Settings, delivery: Delivery) -> None:
     assert delivery.state == "gave_up"
 
 
-def test_silence_before_the_text_is_safe_to_repeat_at_once(
+def test_f30_silence_before_the_text_is_safe_to_repeat_at_once(
     fault: World, settings: Settings, delivery: Delivery
 ) -> None:
-    """F30"""
     settings.EMAIL_TIMEOUT = 0.3
     fault.control("faults", {"area": "mail", "kind": "hang_before", "seconds": 1, "count": 1})
     outbox.send(delivery.pk)
@@ -133,10 +132,10 @@ def test_silence_before_the_text_is_safe_to_repeat_at_once(
 
 
 @pytest.mark.parametrize("kind", ["hang_after", "drop_after"])
-def test_break_after_the_final_dot_is_repeated_once_with_the_same_message_id(
+def test_f31_i7_break_after_the_final_dot_is_repeated_once_with_the_same_message_id(
     fault: World, settings: Settings, delivery: Delivery, kind: str
 ) -> None:
-    """F31: the server has the mail and never said so."""
+    """The server has the mail and never said so."""
     settings.EMAIL_TIMEOUT = 0.3
     fault.control("faults", {"area": "mail", "kind": kind, "count": 1} | ({"seconds": 1} if "hang" in kind else {}))
     assert outbox.send(delivery.pk) is False
@@ -147,7 +146,7 @@ def test_break_after_the_final_dot_is_repeated_once_with_the_same_message_id(
     assert len({one["message_id"] for one in fault.mails(to=GUEST)}) == 1
 
 
-def test_second_break_after_the_final_dot_gives_up(fault: World, settings: Settings, delivery: Delivery) -> None:
+def test_f31_second_break_after_the_final_dot_gives_up(fault: World, settings: Settings, delivery: Delivery) -> None:
     fault.control("faults", {"area": "mail", "kind": "drop_after"})
     outbox.send(delivery.pk)
     due_now(delivery)
@@ -163,7 +162,7 @@ def test_wrong_password_of_the_shop_loses_no_mail(smtp: World, settings: Setting
     assert (delivery.state, outcomes(delivery)) == ("pending", ["temporary"])
 
 
-def test_mail_held_by_another_sender_is_left_alone(smtp: World, delivery: Delivery) -> None:
+def test_f13_mail_held_by_another_sender_is_left_alone(smtp: World, delivery: Delivery) -> None:
     Delivery.objects.update(state="sending", claim=uuid.uuid4(), next_attempt_at=timezone.now() + outbox.LEASE)
     assert outbox.send(delivery.pk) is False
     assert smtp.mails(to=GUEST) == []
@@ -175,14 +174,14 @@ def died(delivery: Delivery, phase: str) -> None:
     delivery.attempt_log.create(phase=phase)
 
 
-def test_sender_that_died_before_the_text_is_taken_over_at_once(smtp: World, delivery: Delivery) -> None:
+def test_f14_sender_that_died_before_the_text_is_taken_over_at_once(smtp: World, delivery: Delivery) -> None:
     died(delivery, DeliveryAttempt.Phase.STARTED)
     assert outbox.send(delivery.pk) is True
     assert outcomes(delivery) == ["temporary", "accepted"]
 
 
-def test_sender_that_died_waiting_for_the_reply_is_repeated_later(smtp: World, delivery: Delivery) -> None:
-    """F31: killed after the final dot, the mail may be out."""
+def test_f14_f31_sender_that_died_waiting_for_the_reply_is_repeated_later(smtp: World, delivery: Delivery) -> None:
+    """Killed after the final dot, the mail may be out."""
     died(delivery, DeliveryAttempt.Phase.BODY)
     assert outbox.send(delivery.pk) is False
     assert smtp.mails(to=GUEST) == []
@@ -192,8 +191,8 @@ def test_sender_that_died_waiting_for_the_reply_is_repeated_later(smtp: World, d
     assert outcomes(delivery) == ["unconfirmed", "accepted"]
 
 
-def test_sender_that_overslept_does_not_move_the_row(smtp: World, delivery: Delivery) -> None:
-    """F15: fenced by the claim."""
+def test_f15_sender_that_overslept_does_not_move_the_row(smtp: World, delivery: Delivery) -> None:
+    """Fenced by the claim."""
     attempt = delivery.attempt_log.create()
     other = uuid.uuid4()
     Delivery.objects.update(state="sending", claim=other)
@@ -202,10 +201,10 @@ def test_sender_that_overslept_does_not_move_the_row(smtp: World, delivery: Deli
     assert (delivery.state, delivery.claim) == ("sending", other)
 
 
-def test_acceptance_counts_even_when_the_lease_was_lost_meanwhile(
+def test_f15_i6_acceptance_counts_even_when_the_lease_was_lost_meanwhile(
     smtp: World, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F15, I6: a slow server outlives the lease, another sender calls the mail unconfirmed, and then "250" arrives."""
+    """A slow server outlives the lease, another sender calls the mail unconfirmed, and then "250" arrives."""
     plain_data = smtplib.SMTP.data
 
     def slow_data(client: smtplib.SMTP, text: bytes) -> tuple[int, bytes]:
@@ -224,7 +223,7 @@ def test_acceptance_counts_even_when_the_lease_was_lost_meanwhile(
     assert len(smtp.mails(to=GUEST)) == 1
 
 
-def test_time_limit_after_the_text_left_is_unconfirmed(
+def test_f31_f65_time_limit_after_the_text_left_is_unconfirmed(
     smtp: World, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain_data = smtplib.SMTP.data
@@ -239,10 +238,10 @@ def test_time_limit_after_the_text_left_is_unconfirmed(
     assert (delivery.state, outcomes(delivery)) == ("unconfirmed", ["unconfirmed"])
 
 
-def test_sender_that_was_paused_past_its_lease_sends_nothing(
+def test_f15_sender_that_was_paused_past_its_lease_sends_nothing(
     smtp: World, settings: Settings, delivery: Delivery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F15: another sender has taken the row over before this one reached the text."""
+    """Another sender has taken the row over before this one reached the text."""
     say_hello = smtplib.SMTP.ehlo
 
     def slow_hello(client: smtplib.SMTP, name: str = "") -> tuple[int, bytes]:
@@ -255,8 +254,7 @@ def test_sender_that_was_paused_past_its_lease_sends_nothing(
 
 
 @pytest.mark.parametrize("name", ["Line\r\nBcc: evil@example.com", "Sep\u2028arator", "Nul\x01"])
-def test_product_name_cannot_add_headers(smtp: World, delivery: Delivery, name: str) -> None:
-    """S57"""
+def test_s57_product_name_cannot_add_headers(smtp: World, delivery: Delivery, name: str) -> None:
     delivery.order.lines.update(name=name)
     assert outbox.send(delivery.pk) is True
     received = smtp.mails(to=GUEST)[0]

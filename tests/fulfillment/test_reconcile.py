@@ -1,4 +1,4 @@
-"""F39, F40, I20: what Stripe has and we have not is found and mended; twice, or in a dry run, nothing changes."""
+"""What Stripe has and we have not is found and mended; twice, or in a dry run, nothing changes."""
 
 import subprocess
 import sys
@@ -71,7 +71,7 @@ def test_f40_event_that_was_never_made_is_made_up_for_by_the_session(world: Worl
     assert (states(order), StripeEvent.objects.count()) == (DELIVERED, 0)
 
 
-def test_session_that_no_order_knows_is_delivered(world: World) -> None:
+def test_f25_f40_session_that_no_order_knows_is_delivered(world: World) -> None:
     ProductFactory(slug="knots")
     session_id = pay_by_link(world, slug="knots")
     no_events_left_to_find()
@@ -88,7 +88,7 @@ def test_paid_order_that_lacks_something_is_mended(world: World, client: Client,
     assert states(order) == DELIVERED
 
 
-def test_refund_and_dispute_nobody_told_us_about(world: World, client: Client) -> None:
+def test_f40_refund_and_dispute_nobody_told_us_about(world: World, client: Client) -> None:
     refunded, disputed = buy(world, client, ProductFactory()), buy(world, Client(), ProductFactory())
     run()
     world.control("refund", {"session": refunded.stripe_session_id})
@@ -98,7 +98,7 @@ def test_refund_and_dispute_nobody_told_us_about(world: World, client: Client) -
     assert (states(refunded)[1], states(disputed)[1]) == (["revoked"], ["suspended"])
 
 
-def test_delayed_payment_is_compared_too(world: World, client: Client) -> None:
+def test_f53_delayed_payment_is_compared_too(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory(), method="bank_debit")
     no_events_left_to_find()
     assert "1 differed, 1 mended" in run()
@@ -207,7 +207,7 @@ def test_f39_250_events_of_one_moment_are_all_found(world: World) -> None:
     assert len(stripe_api.complete_sessions_since(hour)) == 125
 
 
-def test_f16_stripe_away_is_wrong_and_moves_no_cursor(world: World, client: Client) -> None:
+def test_f16_f39_stripe_away_is_wrong_and_moves_no_cursor(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     world.control("faults", {"area": "api", "kind": "error", "status": 429})
     assert run(code=1).endswith("0 mended; 3 wrong\n")

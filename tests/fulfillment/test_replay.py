@@ -1,4 +1,4 @@
-"""F41, I20: an operator fulfills again what is named; twice, or in a dry run, nothing changes."""
+"""An operator fulfills again what is named; twice, or in a dry run, nothing changes."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""F72: an operator sends an order's mail again, to the right address; one a minute, all or nothing."""
+"""An operator sends an order's mail again, to the right address; one a minute, all or nothing."""
 
 import uuid
 from collections.abc import Callable
@@ -51,7 +51,7 @@ def dump() -> list[list[object]]:
     return [list(model.objects.order_by("pk").values()) for model in (Order, Entitlement, Delivery)]
 
 
-def test_mail_is_sent_again_under_a_number_of_its_own(drain: Callable[[], int]) -> None:
+def test_f72_mail_is_sent_again_under_a_number_of_its_own(drain: Callable[[], int]) -> None:
     order = paid_order()
     assert run(order.reference, "--reason", "asked by phone") == (
         f"written: order and its files to {GUEST}, number 2; a sender was woken\n"
@@ -71,7 +71,7 @@ def test_sender_is_woken_and_the_mail_goes_out(drain: Callable[[], int]) -> None
     assert [message.to for message in mail.outbox] == [[RIGHT]]
 
 
-def test_wrong_address_is_corrected_and_a_guests_access_follows() -> None:
+def test_f58_wrong_address_is_corrected_and_a_guests_access_follows() -> None:
     order = paid_order()
     assert run(order.reference, "--to", " Right@Example.COM ").startswith(f"corrected: {GUEST} → {RIGHT}\n")
     order.refresh_from_db()
@@ -89,7 +89,7 @@ def test_signed_in_buyers_access_stays_with_the_account() -> None:
     assert order.deliveries.get(seq=2).recipient == RIGHT
 
 
-def test_correction_survives_the_next_convergence(world: World, client: Client) -> None:
+def test_f58_correction_survives_the_next_convergence(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     fulfill(str(order.stripe_session_id), door="webhook")
     Delivery.objects.update(created_at=timezone.now() - timedelta(minutes=2))
@@ -99,7 +99,7 @@ def test_correction_survives_the_next_convergence(world: World, client: Client) 
     assert (order.email, Entitlement.objects.get().email, order.deliveries.count()) == (RIGHT, RIGHT, 2)
 
 
-def test_what_waits_for_the_wrong_mailbox_is_not_sent() -> None:
+def test_f58_i8_what_waits_for_the_wrong_mailbox_is_not_sent() -> None:
     order = paid_order()
     held = Delivery.objects.create(order=order, kind="link", recipient=GUEST, state="sending", claim=uuid.uuid4())
     run(order.reference, "--to", RIGHT)
@@ -122,7 +122,7 @@ def test_order_that_never_had_an_address_gets_one() -> None:
     )
 
 
-def test_second_mail_within_a_minute_is_refused_and_nothing_changes() -> None:
+def test_f72_second_mail_within_a_minute_is_refused_and_nothing_changes() -> None:
     order = paid_order(minutes=0.5)
     Delivery.objects.update(attempts=1)
     before = dump()
@@ -144,7 +144,7 @@ def test_mail_that_was_withdrawn_before_anybody_tried_it_does_not_count() -> Non
 
 
 @pytest.mark.parametrize("address", ["nobody", "a@example.com, b@example.com", '"x"@example.com', "a@b@c"])
-def test_nonsense_address_is_refused_and_nothing_changes(address: str) -> None:
+def test_s33_nonsense_address_is_refused_and_nothing_changes(address: str) -> None:
     order = paid_order()
     before = dump()
     with pytest.raises(ValidationError):

@@ -1,4 +1,4 @@
-"""F42: the inbox forgets bodies after a month and ids after a year; what was not handled it keeps."""
+"""The inbox forgets bodies after a month and ids after a year; what was not handled it keeps."""
 
 from collections.abc import Callable
 from datetime import timedelta

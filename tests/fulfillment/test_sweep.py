@@ -39,7 +39,7 @@ pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[2]
 
 
-def test_f4_f11_stored_event_is_handled_and_its_mail_sent(world: World, client: Client) -> None:
+def test_f4_f11_f27_stored_event_is_handled_and_its_mail_sent(world: World, client: Client) -> None:
     buy(world, client, ProductFactory())
     report(world, client)
     swept = sweep()
@@ -284,7 +284,7 @@ def refused_broker() -> Iterator[str]:
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("broker", [refused_broker, frozen_broker])
-def test_f8_f11_webhook_answers_without_a_broker_and_the_sweep_delivers(
+def test_f8_f11_f38_webhook_answers_without_a_broker_and_the_sweep_delivers(
     smtp: World, client: Client, broker: Callable[[], AbstractContextManager[str]]
 ) -> None:
     """Real processes, and no Celery anywhere. The interval of the sweep is the one of production."""

@@ -33,7 +33,7 @@ def post(client: Client, body: bytes, header: str) -> int:
     ).status_code
 
 
-def test_signed_event_is_stored_raw_before_it_is_acknowledged(client: Client) -> None:
+def test_f1_i1_signed_event_is_stored_raw_before_it_is_acknowledged(client: Client) -> None:
     body = json.dumps(EVENT, indent=1).encode()
     assert post_bytes(client, body).status_code == 200
     event = StripeEvent.objects.get()
@@ -42,7 +42,7 @@ def test_signed_event_is_stored_raw_before_it_is_acknowledged(client: Client) ->
     assert (event.state, event.attempts) == ("received", 0)
 
 
-def test_duplicate_is_acknowledged_and_stored_once(client: Client) -> None:
+def test_s5_duplicate_is_acknowledged_and_stored_once(client: Client) -> None:
     for _ in range(20):
         assert post_event(client, EVENT).status_code == 200
     assert StripeEvent.objects.count() == 1
@@ -66,20 +66,18 @@ def test_duplicate_is_acknowledged_and_stored_once(client: Client) -> None:
         "t={now},v1=" + "a" * 64,
     ],
 )
-def test_bad_signature_header_is_400_and_stores_nothing(client: Client, header: str) -> None:
-    """S1, S2"""
+def test_f6_s1_s2_bad_signature_header_is_400_and_stores_nothing(client: Client, header: str) -> None:
     assert post(client, json.dumps(EVENT).encode(), header.replace("{now}", str(int(time.time())))) == 400
     assert StripeEvent.objects.count() == 0
 
 
 @pytest.mark.parametrize("age, status", [(299, 200), (302, 400), (-290, 200), (-310, 400), (-3600, 400)], ids=str)
-def test_timestamp_must_be_within_five_minutes(client: Client, age: int, status: int) -> None:
-    """S5, S6, F46: Stripe's library alone accepts any time in the future."""
+def test_f46_s5_s6_timestamp_must_be_within_five_minutes(client: Client, age: int, status: int) -> None:
+    """Stripe's library alone accepts any time in the future."""
     assert post_event(client, EVENT, at=int(time.time()) - age).status_code == status
 
 
-def test_each_configured_secret_is_accepted_and_no_other(client: Client, settings: Settings) -> None:
-    """S4, F44"""
+def test_f44_s4_each_configured_secret_is_accepted_and_no_other(client: Client, settings: Settings) -> None:
     settings.STRIPE_WEBHOOK_SECRETS = ["whsec_old_old_old_old", "whsec_new_new_new_new"]
     assert post_event(client, EVENT, secret="whsec_old_old_old_old").status_code == 200
     assert post_event(client, EVENT, secret="whsec_new_new_new_new").status_code == 200
@@ -88,14 +86,12 @@ def test_each_configured_secret_is_accepted_and_no_other(client: Client, setting
     assert post_event(client, EVENT, secret="whsec_old_old_old_old").status_code == 400
 
 
-def test_endpoint_without_secret_does_not_exist(client: Client, settings: Settings) -> None:
-    """S3"""
+def test_s3_endpoint_without_secret_does_not_exist(client: Client, settings: Settings) -> None:
     settings.STRIPE_WEBHOOK_SECRETS = []
     assert post_bytes(client, b"{}", secret="x").status_code == 404
 
 
-def test_body_that_was_changed_is_400(client: Client) -> None:
-    """S7"""
+def test_s7_body_that_was_changed_is_400(client: Client) -> None:
     body = json.dumps(EVENT).encode()
     header = signed(body)
     for changed in (body + b" ", body[:-1], b"\xef\xbb\xbf" + body, gzip.compress(body), b"\xff\xfe", b""):
@@ -123,8 +119,7 @@ def test_body_that_was_changed_is_400(client: Client) -> None:
     ],
     ids=lambda body: body[:20],
 )
-def test_signed_nonsense_is_400(client: Client, body: str) -> None:
-    """S8, S14"""
+def test_s8_s14_signed_nonsense_is_400(client: Client, body: str) -> None:
     assert post_bytes(client, body.encode()).status_code == 400
     assert StripeEvent.objects.count() == 0
 
@@ -132,15 +127,14 @@ def test_signed_nonsense_is_400(client: Client, body: str) -> None:
 @pytest.mark.parametrize(
     "text", ['"\\u0000"', '"\\ud800"', "NaN", "[]", '{"object": null}', '"' + "x" * 500 + '"'], ids=lambda t: t[:12]
 )
-def test_strange_values_beside_the_id_are_stored_raw(client: Client, text: str) -> None:
-    """S9: neither jsonb nor text takes them; bytes do."""
+def test_s9_strange_values_beside_the_id_are_stored_raw(client: Client, text: str) -> None:
+    """Neither jsonb nor text takes them; bytes do."""
     body = f'{{"id": "evt_1", "type": {text}, "account": {text}, "data": {text}, "x": {text}}}'.encode()
     assert post_bytes(client, body).status_code == 200
     assert bytes(StripeEvent.objects.get().body) == body
 
 
-def test_oversized_body_is_413(client: Client) -> None:
-    """S11"""
+def test_s11_oversized_body_is_413(client: Client) -> None:
     assert post_bytes(client, b" " * (256 * 1024 + 1)).status_code == 413
 
 
@@ -148,22 +142,20 @@ def test_get_is_405(client: Client) -> None:
     assert client.get("/webhooks/stripe/").status_code == 405
 
 
-def test_event_of_the_other_mode_is_kept_and_ignored(client: Client) -> None:
-    """F48"""
+def test_f48_i14_event_of_the_other_mode_is_kept_and_ignored(client: Client) -> None:
     assert post_event(client, EVENT | {"livemode": True}).status_code == 200
     event = StripeEvent.objects.get()
     assert (event.state, event.note) == ("ignored", "livemode is True, this shop's key is for test mode")
 
 
-def test_unknown_type_is_kept_and_ignored(client: Client) -> None:
-    """F49"""
+def test_f49_unknown_type_is_kept_and_ignored(client: Client) -> None:
     assert post_event(client, EVENT | {"type": "capability.updated"}).status_code == 200
     assert StripeEvent.objects.get().state == "ignored"
 
 
 @pytest.mark.django_db(transaction=True)
-def test_webhook_wakes_a_worker_that_delivers(world: World, client: Client, drain: Callable[[], int]) -> None:
-    """F36: the buyer never comes back from Stripe."""
+def test_f1_f36_webhook_wakes_a_worker_that_delivers(world: World, client: Client, drain: Callable[[], int]) -> None:
+    """The buyer never comes back from Stripe."""
     order = buy(world, client, ProductFactory())
     report(world, client)
     assert Order.objects.get(pk=order.pk).state == "open"
@@ -175,7 +167,7 @@ def test_webhook_wakes_a_worker_that_delivers(world: World, client: Client, drai
 
 
 @pytest.mark.django_db(transaction=True)
-def test_second_copy_wakes_the_worker_whose_first_call_was_lost(
+def test_f3_f4_second_copy_wakes_the_worker_whose_first_call_was_lost(
     world: World, client: Client, drain: Callable[[], int]
 ) -> None:
     buy(world, client, ProductFactory())
@@ -187,7 +179,9 @@ def test_second_copy_wakes_the_worker_whose_first_call_was_lost(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_payment_link_is_delivered_by_webhook_alone(world: World, client: Client, drain: Callable[[], int]) -> None:
+def test_f19_f36_payment_link_is_delivered_by_webhook_alone(
+    world: World, client: Client, drain: Callable[[], int]
+) -> None:
     ProductFactory(slug="by-link")
     pay_by_link(world, slug="by-link")
     report(world, client)

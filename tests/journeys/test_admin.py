@@ -43,7 +43,7 @@ def describe(page: Page, *, name: str) -> None:
     page.get_by_label("Status").select_option(label="Published")
 
 
-def test_the_owner_publishes_a_shopper_buys_and_keeps_it_when_it_is_withdrawn(
+def test_f56_the_owner_publishes_a_shopper_buys_and_keeps_it_when_it_is_withdrawn(
     page: Page, browsing: Browsing, shop: Shop, tmp_path: Path
 ) -> None:
     pdf, cover = tmp_path / "Paper Lamps.pdf", tmp_path / "cover.svg"

@@ -102,7 +102,7 @@ def test_going_back_from_the_payment_page_leads_to_the_product(page: Page, shop:
     assert steps.to_checkout(page) == session_id, "the same checkout is offered again"
 
 
-def test_a_bank_debit_is_on_its_way_until_it_settles(page: Page, shop: Shop, tmp_path: Path) -> None:
+def test_f53_a_bank_debit_is_on_its_way_until_it_settles(page: Page, shop: Shop, tmp_path: Path) -> None:
     email = "bank@example.com"
     steps.choose(page, shop, "First Washes")
     session_id = steps.to_checkout(page)
@@ -121,7 +121,7 @@ def test_a_bank_debit_is_on_its_way_until_it_settles(page: Page, shop: Shop, tmp
     assert steps.download(page, steps.download_button(page, "First Washes.pdf")) == book
 
 
-def test_a_bank_debit_that_fails_says_so(page: Page, shop: Shop) -> None:
+def test_f54_a_bank_debit_that_fails_says_so(page: Page, shop: Shop) -> None:
     steps.choose(page, shop, "First Washes")
     session_id = steps.to_checkout(page)
     page.get_by_label("E-mail").fill("no-money@example.com")
@@ -155,7 +155,7 @@ def test_a_free_product_joins_the_library_of_whoever_is_signed_in(page: Page, sh
     assert sha256 == demo_sha256("espresso-at-home", tmp_path)
 
 
-def test_a_payment_link_delivers_by_mail(page: Page, shop: Shop, tmp_path: Path) -> None:
+def test_f19_a_payment_link_delivers_by_mail(page: Page, shop: Shop, tmp_path: Path) -> None:
     page.goto(shop.world_url)
     form = page.locator("form[action*='act/link']")
     form.get_by_label("Slug").fill("rescue-your-houseplants")

@@ -29,7 +29,7 @@ def pay_and_close(page: Page, browsing: Browsing, *, email: str) -> None:
     page.close()
 
 
-def test_a_closed_tab_is_delivered_by_the_webhook_alone(
+def test_f36_a_closed_tab_is_delivered_by_the_webhook_alone(
     page: Page, browsing: Browsing, shop: Shop, tmp_path: Path
 ) -> None:
     email = "closed-tab@example.com"
@@ -50,7 +50,7 @@ def test_a_closed_tab_is_delivered_by_the_webhook_alone(
 
 
 @pytest.mark.usefixtures("no_webhooks")
-def test_a_lost_webhook_is_made_up_for_by_the_success_page(page: Page, shop: Shop, tmp_path: Path) -> None:
+def test_f37_a_lost_webhook_is_made_up_for_by_the_success_page(page: Page, shop: Shop, tmp_path: Path) -> None:
     steps.choose(page, shop, "Slow Bread")
     session_id = steps.to_checkout(page)
     shop.hold_off_the_sweep(session_id)
@@ -65,7 +65,7 @@ def test_a_lost_webhook_is_made_up_for_by_the_success_page(page: Page, shop: Sho
 
 
 @pytest.mark.usefixtures("no_webhooks")
-def test_with_both_lost_the_sweep_delivers(page: Page, browsing: Browsing, shop: Shop, tmp_path: Path) -> None:
+def test_f37_with_both_lost_the_sweep_delivers(page: Page, browsing: Browsing, shop: Shop, tmp_path: Path) -> None:
     email = "both-lost@example.com"
     steps.choose(page, shop, "Slow Bread")
     session_id = steps.to_checkout(page)

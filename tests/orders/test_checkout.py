@@ -48,15 +48,13 @@ def test_signed_in_buyer_brings_the_address(world: World, client: Client) -> Non
 
 
 @pytest.mark.parametrize("price, currency", [(500, "jpy"), (5120, "kwd"), (50_000, "isk"), (99_999_999, "usd")])
-def test_amount_is_right_in_every_kind_of_currency(world: World, client: Client, price: int, currency: str) -> None:
-    """S43"""
+def test_s43_amount_is_right_in_every_kind_of_currency(world: World, client: Client, price: int, currency: str) -> None:
     order = begin_checkout(client, ProductFactory(price=price, currency=currency))
     session = session_of(world, order)
     assert (session.amount_total, session.currency) == (price, currency)
 
 
-def test_request_decides_nothing_but_the_product(world: World, client: Client) -> None:
-    """S41, S42"""
+def test_s41_s42_request_decides_nothing_but_the_product(world: World, client: Client) -> None:
     product = ProductFactory(price=1250)
     forged = {"price": "1", "unit_amount": "1", "currency": "jpy", "quantity": "0", "success_url": "https://evil"}
     client.post(f"/products/{product.slug}/buy/?quantity=-1", forged)
@@ -65,7 +63,7 @@ def test_request_decides_nothing_but_the_product(world: World, client: Client) -
     assert "evil" not in str(session.success_url)
 
 
-def test_second_click_gets_the_same_order_and_session(world: World) -> None:
+def test_f71_second_click_gets_the_same_order_and_session(world: World) -> None:
     product = ProductFactory()
     first = checkout.begin(product, user=None, browser="b1")
     assert checkout.begin(product, user=None, browser="b1") == first
@@ -73,7 +71,7 @@ def test_second_click_gets_the_same_order_and_session(world: World) -> None:
     assert Order.objects.count() == 2
 
 
-def test_other_price_or_product_is_another_order(world: World) -> None:
+def test_f57_other_price_or_product_is_another_order(world: World) -> None:
     product = ProductFactory()
     order, _ = checkout.begin(product, user=None, browser="b")
     product.price = 1300
@@ -84,8 +82,8 @@ def test_other_price_or_product_is_another_order(world: World) -> None:
     assert order.lines.get().unit_price == 1250
 
 
-def test_answer_that_was_lost_is_found_by_the_next_click(world: World) -> None:
-    """F71: Stripe made the session, and we never heard."""
+def test_f71_answer_that_was_lost_is_found_by_the_next_click(world: World) -> None:
+    """Stripe made the session, and we never heard."""
     world.control("faults", {"area": "api", "kind": "drop", "when": "after", "path": "/v1/checkout", "count": 3})
     product = ProductFactory()
     with pytest.raises(stripe_api.StripeUnavailable):
@@ -146,12 +144,11 @@ def test_what_is_not_on_sale_cannot_be_bought(world: World, client: Client, stat
     assert Order.objects.count() == 0
 
 
-def test_get_buys_nothing(client: Client) -> None:
+def test_s38_get_buys_nothing(client: Client) -> None:
     assert client.get(f"/products/{ProductFactory().slug}/buy/").status_code == 405
 
 
-def test_buy_needs_the_csrf_token() -> None:
-    """S38"""
+def test_s38_buy_needs_the_csrf_token() -> None:
     client = Client(enforce_csrf_checks=True)
     assert client.post(f"/products/{ProductFactory().slug}/buy/").status_code == 403
 

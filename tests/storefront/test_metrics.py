@@ -227,7 +227,7 @@ def test_near_scrapers_may_read(client: Client, address: str) -> None:
 @pytest.mark.parametrize(
     "address", ["8.8.8.8", "::ffff:8.8.8.8", "2a00:1450::1", "172.32.0.1", "", "unix:", "localhost"]
 )
-def test_for_others_there_is_no_such_page(client: Client, address: str) -> None:
+def test_s62_for_others_there_is_no_such_page(client: Client, address: str) -> None:
     assert client.get("/metrics", REMOTE_ADDR=address).status_code == 404
 
 

@@ -36,7 +36,7 @@ def check_deploy(tmp_path: Path, **changes: str | None) -> subprocess.CompletedP
     )
 
 
-def test_production_settings_are_clean(tmp_path: Path) -> None:
+def test_s62_production_settings_are_clean(tmp_path: Path) -> None:
     checked = check_deploy(tmp_path)
     assert (checked.returncode, checked.stdout) == (0, "System check identified no issues (0 silenced).\n")
 
@@ -95,14 +95,14 @@ def test_empty_variables_count_as_not_set(tmp_path: Path) -> None:
         ({"SITE_URL": "http://shop.example.com"}, "storefront.W001"),
     ],
 )
-def test_dangerous_setting_is_refused(tmp_path: Path, changes: dict[str, str], said: str) -> None:
-    """S3; and a live key is never told to anybody but Stripe."""
+def test_s3_dangerous_setting_is_refused(tmp_path: Path, changes: dict[str, str], said: str) -> None:
+    """And a live key is never told to anybody but Stripe."""
     checked = check_deploy(tmp_path, **changes)
     assert checked.returncode == 1
     assert said in checked.stderr
 
 
-def test_debug_is_off_by_default() -> None:
+def test_s62_debug_is_off_by_default() -> None:
     code = "import storefront.settings as s; print(s.DEBUG, s.ALLOWED_HOSTS)"
     environment = {"PATH": os.environ["PATH"], **PRODUCTION}
     printed = subprocess.run(
@@ -117,8 +117,8 @@ def test_sandbox_on_this_machine_is_no_mistake(settings: Settings) -> None:
 
 
 @pytest.mark.django_db
-def test_pages_carry_a_strict_policy(client: Client) -> None:
-    """S58: no inline script or style, nothing from another host, and Buy may end on Stripe's page alone."""
+def test_s58_pages_carry_a_strict_policy(client: Client) -> None:
+    """No inline script or style, nothing from another host, and Buy may end on Stripe's page alone."""
     answer = client.get("/")
     policy = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";") if part.strip())
     assert policy["default-src"] == "'none'"
@@ -131,8 +131,7 @@ def test_pages_carry_a_strict_policy(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_forged_host_is_refused(client: Client) -> None:
-    """S40"""
+def test_s40_forged_host_is_refused(client: Client) -> None:
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
     assert "evil" not in client.get("/", headers={"x-forwarded-host": "evil.example"}).content.decode()
 

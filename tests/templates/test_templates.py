@@ -24,7 +24,7 @@ def test_template_compiles(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".html") and not name.startswith("emails/")])
-def test_page_has_nothing_inline_or_from_elsewhere(name: str) -> None:
+def test_s58_page_has_nothing_inline_or_from_elsewhere(name: str) -> None:
     assert INLINE.findall((TEMPLATES / name).read_text()) == []
 
 
