@@ -36,10 +36,9 @@ def resend(order: Order, kind: Delivery.Kind, *, wait: bool = False) -> Delivery
     only one of them win.
     """
     now = timezone.now()
-    free_at = _free_at(order, kind, now)
+    last, free_at = _last(order, kind, now)
     if not order.is_paid or not order.email or (free_at > now and not wait):
         return None
-    last = order.deliveries.filter(kind=kind).aggregate(seq=Max("seq"))["seq"] or 0
     delivery, created = Delivery.objects.get_or_create(
         order=order,
         kind=kind,
@@ -52,14 +51,21 @@ def resend(order: Order, kind: Delivery.Kind, *, wait: bool = False) -> Delivery
     return delivery
 
 
-def _free_at(order: Order, kind: Delivery.Kind, now: datetime) -> datetime:
-    """When the next mail of this kind may go out. One that was withdrawn before anybody tried it does not count."""
-    withdrawn = Q(attempts=0) & ~Q(state__in=Delivery.DUE_STATES)
-    last = order.deliveries.filter(~withdrawn, kind=kind).aggregate(
-        written=Max("created_at"), sent=Max("sent_at"), planned=Max("next_attempt_at", filter=Q(attempts=0))
+def _last(order: Order, kind: Delivery.Kind, now: datetime) -> tuple[int, datetime]:
+    """The highest seq of this kind, and when the next mail may go out.
+
+    In one query: a mail that is written between two would give the next a number of its own. One that was withdrawn
+    before anybody tried it does not count for the time.
+    """
+    counts = Q(attempts__gt=0) | Q(state__in=Delivery.DUE_STATES)
+    found = order.deliveries.filter(kind=kind).aggregate(
+        seq=Max("seq"),
+        written=Max("created_at", filter=counts),
+        sent=Max("sent_at", filter=counts),
+        planned=Max("next_attempt_at", filter=Q(attempts=0, state__in=Delivery.DUE_STATES, next_attempt_at__gt=now)),
     )
-    moments = [last["written"], last["sent"], last["planned"] if last["planned"] and last["planned"] > now else None]
-    return max((moment + AT_MOST_EVERY for moment in moments if moment), default=now)
+    moments = [found[name] + AT_MOST_EVERY for name in ("written", "sent", "planned") if found[name]]
+    return found["seq"] or 0, max(moments, default=now)
 
 
 @transaction.atomic

@@ -218,6 +218,16 @@ def test_lost_answer_is_found_again_and_makes_no_second_refund(world: World, own
     assert sweep().refunds == 0
 
 
+def test_same_key_is_the_same_refund_at_stripe(world: World) -> None:
+    """Where Stripe's list lags behind, the key alone holds."""
+    order = paid(world)
+    asked: dict[str, Any] = {"amount": 250, "reason": "duplicate", "metadata": {}, "key": "refund-one"}
+    first, second = (
+        stripe_api.create_refund(payment_intent_id=str(order.stripe_payment_intent_id), **asked) for _ in range(2)
+    )
+    assert (first, at_stripe(order)) == (second, [(250, "succeeded")])
+
+
 def test_lost_answer_is_found_when_stripe_has_forgotten_the_key(world: World, owner: User) -> None:
     order = paid(world)
     silence(world)
