@@ -273,14 +273,19 @@ def payments_taken_back_since(since: datetime) -> list[str]:
     return list(dict.fromkeys(intent_id for row in rows if (intent_id := _id(row.get("payment_intent")))))
 
 
-def pages(call: Any) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a list, page by page, each asked for when it is wanted. For `stripe_lists` and nobody else."""
-    page = _ask(call, Patience.WORKER)
-    while page.data:
-        yield [row.to_dict() for row in page.data]
-        if not page.has_more:
+def pages(path: str, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a list, a hundred at a time, each page asked for when it is wanted. For `stripe_lists` alone.
+
+    As Stripe's JSON says them: building the library's objects takes three times as long as all the rest.
+    """
+    params = {**params, "limit": 100}
+    while True:
+        page = _ask(lambda client, now=params: client.raw_request("get", path, **now).data, Patience.WORKER)
+        if page["data"]:
+            yield page["data"]
+        if not page["has_more"]:
             return
-        page = _ask(lambda _client, page=page: page.next_page(), Patience.WORKER)
+        params["starting_after"] = page["data"][-1]["id"]
 
 
 def _all(call: Any, patience: Patience = Patience.WORKER) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ def complete_facts(since: datetime, taken_back: Mapping[str, TakenBack]) -> Iter
         "status": "complete",
         "expand": ["data.payment_intent.latest_charge"],
     }
-    for rows in pages(lambda client: client.v1.checkout.sessions.list(params=params)):
+    for rows in pages("/v1/checkout/sessions", params):
         taken = [taken_back.get(_intent_id(row), TakenBack()) for row in rows]
         yield [
             facts_of(row, refunds=back.refunds, disputes=back.disputes) for row, back in zip(rows, taken, strict=True)
@@ -39,10 +39,10 @@ def taken_back(since: datetime) -> dict[str, TakenBack]:
     """
     found: dict[str, TakenBack] = {}
     params = {**_made(since), "expand": ["data.charge"]}
-    for row in _rows(pages(lambda client: client.v1.refunds.list(params=params))):
+    for row in _rows(pages("/v1/refunds", params)):
         back = _of_payment(found, row)
         found[back.payment_intent_id] = replace(back, refunds=(*back.refunds, refund_of(row)))
-    for row in _rows(pages(lambda client: client.v1.disputes.list(params=params))):
+    for row in _rows(pages("/v1/disputes", params)):
         back = _of_payment(found, row)
         dispute = Dispute(id=row["id"], status=row["status"])
         found[back.payment_intent_id] = replace(back, disputes=(*back.disputes, dispute))
@@ -58,13 +58,8 @@ def _of_payment(found: dict[str, TakenBack], row: dict[str, Any]) -> TakenBack:
 
 def happened(since: datetime, types: Iterable[str]) -> list[Happened]:
     """What events of these types tell to have happened since then, and to which payment."""
-    found: list[Happened] = []
-    for some in in_groups(sorted(types)):
-        params = {**_made(since), "types": some}
-        found += [
-            _happened(row) for row in _rows(pages(lambda client, params=params: client.v1.events.list(params=params)))
-        ]
-    return found
+    groups = in_groups(sorted(types))
+    return [_happened(row) for some in groups for row in _rows(pages("/v1/events", {**_made(since), "types": some}))]
 
 
 def _happened(event: dict[str, Any]) -> Happened:
@@ -83,7 +78,7 @@ def _intent_id(row: dict[str, Any]) -> str:
 
 
 def _made(since: datetime) -> dict[str, Any]:
-    return {"created": {"gte": int(since.timestamp())}, "limit": 100}
+    return {"created": {"gte": int(since.timestamp())}}
 
 
 def _rows(found: Iterator[list[dict[str, Any]]]) -> Iterator[dict[str, Any]]:
