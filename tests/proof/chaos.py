@@ -83,13 +83,14 @@ def run(stack: Stack, options: argparse.Namespace) -> checks.Verdict:
     print(
         f"seed {plan.seed}, {plan.seconds:g} s, {options.broker}: {len(plan.buyers)} orders, {len(plan.faults)} faults"
     )
+    first = time.monotonic()
     stack.start()
     crowd = open_shop(stack)
     breaker = Breaker(stack, crowd)
     breaker.misbehave()
-    began = time.time()
+    began, started = time.time(), time.monotonic() - first
     healed_at = live(stack, crowd, breaker, plan)
-    verdict = checks.Verdict()
+    verdict, left = checks.Verdict(), time.monotonic() - first
     verdict.violations += crowd.wrong
     verdict.violations += checks.drain(stack, crowd, healed_at)
     drained = (datetime.now(UTC) - healed_at).total_seconds()
@@ -115,6 +116,11 @@ def run(stack: Stack, options: argparse.Namespace) -> checks.Verdict:
         "tracebacks explained": dict(explained),
         "undisturbed": checks.timings(stack, crowd, outside, breaker.log, began),
         "drained after s": round(drained, 1),
+        "took s": {
+            "to start": round(started),
+            "till all had left": round(left),
+            "all": round(time.monotonic() - first),
+        },
         "once more": said,
         "injected": breaker.report(),
     }
