@@ -18,6 +18,7 @@ from tests.proof.stack import STAFF, Stack
 DRAIN = 120.0  # seconds after the healing
 SOON = re.compile(r"I(2|3|4|5|9|11|12)\b")  # what a look or a mail to come may still put right; the rest is history
 SETTLED = 12.0  # seconds after which no sender can be alive that waited for something broken
+IN_LIBRARY, IN_MAIL = 2.0, 5.0  # seconds, at the 99th percentile
 MAIL_LIMIT = 1_000_000
 
 WAITING = """
@@ -84,11 +85,15 @@ class Verdict:
 
 
 def drain(stack: Stack, crowd: Crowd, healed_at: datetime) -> list[str]:
-    """Wait until nothing waits any more and every invariant holds; what is still violated at the end."""
-    began, next_push = time.monotonic(), SETTLED
+    """Wait until nothing waits any more and every invariant holds; what is still violated at the end.
+
+    What nobody told the shop of and no row of its own leads to (a Payment Link whose events were never sent) is found
+    by the reconcile that beat starts every ten minutes: it is run now, once it is all that is missing.
+    """
+    next_push, reconciled = SETTLED, False
     found = ["I9 drained: nothing was looked at"]
     with stack.connect() as connection:
-        while (passed := time.monotonic() - began) < DRAIN:
+        while (passed := time.time() - healed_at.timestamp()) < DRAIN:
             stack.tend()
             if passed >= next_push:
                 next_push = passed + 6
@@ -99,6 +104,9 @@ def drain(stack: Stack, crowd: Crowd, healed_at: datetime) -> list[str]:
                 found = check(connection, Outside.ask(crowd), healed_at)
                 if not any(map(SOON.match, found)):
                     return found
+                if passed > SETTLED + 10 and not reconciled:
+                    reconciled = True
+                    stack.manage("reconcile", "--since", "3h")
                 time.sleep(1)
             time.sleep(0.3)
         return [*found, *([f"I9 drained: {waiting} events and mails still wait"] if any(waiting) else [])]
@@ -139,7 +147,6 @@ def once_more(stack: Stack, crowd: Crowd) -> tuple[list[str], dict[str, str]]:
         said["sweep again"] = run(stack, found, "sweep")
         said["reconcile again"] = run(stack, found, "reconcile", "--since", "3h")
         said["replay"] = run(stack, found, "replay", "--since", "3h")
-        run(stack, found, "sweep")
         found += changes(before, snapshot(connection))
     return found, said
 
@@ -223,7 +230,8 @@ def mail_figures(outside: Outside) -> dict[str, int]:
 
 
 def timings(stack: Stack, crowd: Crowd, outside: Outside, faults: list[Injected], began: float) -> dict[str, Any]:
-    """I18: seconds from the payment to the library and to the accepted mail, while nothing was broken.
+    """I18: seconds from the payment to the library and to the accepted mail, while nothing was broken. A figure, and no
+    verdict: it says as much of the machine as of the shop.
 
     Counted are payments with no fault in force from five seconds before to five after, whose event Stripe sent at once.
     """
@@ -237,7 +245,9 @@ def timings(stack: Stack, crowd: Crowd, outside: Outside, faults: list[Injected]
     ]
     library = [since(one, rows[one.session][0]) for one in calm if rows[one.session][0]]
     mail = [since(one, rows[one.session][1]) for one in calm if rows[one.session][1]]
-    return {"orders": len(calm), "paid to library s": percentiles(library), "paid to mail s": percentiles(mail)}
+    to_library, to_mail = percentiles(library), percentiles(mail)
+    in_time = to_library.get("p99", 0) <= IN_LIBRARY and to_mail.get("p99", 0) <= IN_MAIL
+    return {"orders": len(calm), "paid to library s": to_library, "paid to mail s": to_mail, "in time": in_time}
 
 
 def promptly_told(outside: Outside) -> set[str]:

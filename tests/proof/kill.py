@@ -18,10 +18,13 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tests.proof.kill_lab import laboratory
+from tests.proof.kill_lab import Lab, laboratory
 from tests.servers import ignore_dotenv, make_folder, start_servers
+
+if TYPE_CHECKING:  # for real only once the laboratory has set the environment
+    from tests.proof.kill_flows import Flow
 
 KINDS = ("lines", "statements")
 QUICK_STATEMENTS = ("webhook", "one-off", "mail")  # the flows whose every statement is tried in a quick run
@@ -82,16 +85,12 @@ def sweep_flows(given: argparse.Namespace) -> Iterator[Swept]:
                 yield sweep_flow(lab, flow, given)
 
 
-def sweep_flow(lab: Any, flow: Any, given: argparse.Namespace) -> Swept:
+def sweep_flow(lab: Lab, flow: "Flow", given: argparse.Namespace) -> Swept:
     from tests.proof.kill_points import Kind
     from tests.proof.kill_trial import Sweeper
 
     began, swept, sweeper = time.monotonic(), Swept(flow.name), Sweeper(lab, flow, look_again=4 if given.quick else 1)
-    for kind in KINDS:
-        if given.kind not in (None, kind) or (
-            given.quick and kind == "statements" and flow.name not in QUICK_STATEMENTS
-        ):
-            continue
+    for kind in kinds(flow.name, given):
         names = sweeper.points(Kind(kind))
         swept.points[kind], swept.killed[kind] = len(names), 0
         for number in chosen(len(names), kind, given):
@@ -104,6 +103,12 @@ def sweep_flow(lab: Any, flow: Any, given: argparse.Namespace) -> Swept:
         print(f"{flow.name}: {swept.killed[kind]} of {len(names)} {kind}", file=sys.stderr, flush=True)
     swept.seconds = round(time.monotonic() - began, 1)
     return swept
+
+
+def kinds(flow: str, given: argparse.Namespace) -> list[str]:
+    if given.kind:
+        return [given.kind]
+    return ["lines"] if given.quick and flow not in QUICK_STATEMENTS else list(KINDS)
 
 
 def chosen(count: int, kind: str, given: argparse.Namespace) -> Iterable[int]:

@@ -24,19 +24,23 @@ from tests.factories import OrderFactory, ProductFactory
 from tests.proof.kill_lab import Tell
 from tests.steps import buy, events, pay, pay_by_link, report, signed
 
-Ends = tuple[str, list[str], list[str]]  # as `tests.steps.states` tells: the order, its entitlements, its mails
+Ends = tuple[str, list[str], list[str]]  # the state of an order, of its entitlements, of its mails; both sorted
 DELIVERED: Ends = ("paid", ["active"], ["sent"])
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A flow about to begin. `act` is what the process does that is going to die; it tells the ids of events that it
-    has acknowledged. `silent`: no webhook ever comes. `beat`: what the shop does from time to time besides sweeping."""
+    """A flow about to begin: there is one order, or there will be.
 
-    session_id: str
+    `act` is what the process does that is going to die; it tells the ids of events that it has acknowledged.
+    `silent`: no webhook ever comes. `beat`: what the shop does from time to time besides sweeping. `buyer`: what the
+    buyer does after the crash, where the payment is still to come.
+    """
+
     act: Callable[[Tell], Any]
     silent: bool = False
     beat: Callable[[], Any] = int
+    buyer: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,35 +50,42 @@ class Flow:
     ends: Ends = DELIVERED
 
 
+def begin(world: World) -> Stage:
+    """A click on "Buy". Whoever got no answer clicks again, and pays."""
+    product, buyer = ProductFactory(cover_failed=True), Client()
+    buyer.get(product.get_absolute_url())
+    path, cookies, token = f"/products/{product.slug}/buy/", cookies_of(buyer), buyer.cookies["csrf"].value
+    return Stage(
+        lambda _tell: ask("POST", path, cookies=cookies, token=token), buyer=lambda: buy(world, buyer, product)
+    )
+
+
 def webhook(world: World) -> Stage:
-    order = bought(world)
-    event = events(world, "checkout.session.completed")[0]
-    return stage(order, partial(post, event))
+    bought(world)
+    return Stage(partial(post, events(world, "checkout.session.completed")[0]))
 
 
 def one_off(world: World) -> Stage:
-    return handling(world, bought(world), "checkout.session.completed")
+    bought(world)
+    return handling(world, "checkout.session.completed")
 
 
 def payment_link(world: World) -> Stage:
-    product = ProductFactory(cover_failed=True)
-    session_id = pay_by_link(world, slug=product.slug)
-    report(world, Client())
-    event = events(world, "checkout.session.completed")[0]
-    return Stage(session_id, quietly(inbox.handle, event["id"]))
+    pay_by_link(world, slug=ProductFactory(cover_failed=True).slug)
+    return handling(world, "checkout.session.completed")
 
 
 def delayed(world: World, *, result: str) -> Stage:
     order = bought(world, method="bank_debit")
     catch_up(world)
     world.control(f"settle/{order.stripe_session_id}", {"result": result})
-    return handling(world, order, f"checkout.session.async_payment_{result}")
+    return handling(world, f"checkout.session.async_payment_{result}")
 
 
 def refund(world: World) -> Stage:
     order = delivered(world, bought(world))
     world.control("refund", {"session": order.stripe_session_id})
-    return handling(world, order, "charge.refunded")
+    return handling(world, "charge.refunded")
 
 
 def refund_of_a_line(world: World) -> Stage:
@@ -93,13 +104,13 @@ def refund_of_a_line(world: World) -> Stage:
             "metadata": {"order_line": str(line.pk)},
         }
     )
-    return handling(world, order, "refund.created")
+    return handling(world, "refund.created")
 
 
 def dispute(world: World) -> Stage:
     order = delivered(world, bought(world))
     world.control("dispute", {"session": order.stripe_session_id})
-    return handling(world, order, "charge.dispute.created")
+    return handling(world, "charge.dispute.created")
 
 
 def dispute_won(world: World) -> Stage:
@@ -107,44 +118,45 @@ def dispute_won(world: World) -> Stage:
     opened = world.control("dispute", {"session": order.stripe_session_id})
     catch_up(world)
     world.control(f"dispute/{opened['id']}/close", {"status": "won"})
-    return handling(world, order, "charge.dispute.closed")
+    return handling(world, "charge.dispute.closed")
 
 
 def mail(world: World) -> Stage:
-    order = bought(world)
+    bought(world)
     report(world, Client())
     sweep_money(Swept())
-    return stage(order, quietly(outbox.send, Delivery.objects.get().pk))
+    return Stage(quietly(outbox.send, Delivery.objects.get().pk))
 
 
 def success_page(world: World) -> Stage:
     buyer = Client()
     order = buy(world, buyer, ProductFactory(cover_failed=True))
     path = f"/checkout/done/?session_id={order.stripe_session_id}"
-    cookies = buyer.cookies.output(header="", sep=";")
-    return stage(order, lambda _tell: ask("GET", path, cookies=cookies), silent=True)
+    cookies = cookies_of(buyer)
+    return Stage(lambda _tell: ask("GET", path, cookies=cookies), silent=True)
 
 
 def sweeping(world: World) -> Stage:
-    order = bought(world)
+    bought(world)
     report(world, Client())
-    return stage(order, quietly(sweep))
+    return Stage(quietly(sweep))
 
 
 def reconciling(world: World) -> Stage:
     """A Payment Link was paid and no webhook came, so nothing of ours knows of it."""
-    session_id = pay_by_link(world, slug=ProductFactory(cover_failed=True).slug)
+    pay_by_link(world, slug=ProductFactory(cover_failed=True).slug)
     look = partial(reconcile, since=timezone.now() - timedelta(hours=1), say=ignore)
-    return Stage(session_id, quietly(look), silent=True, beat=look)
+    return Stage(quietly(look), silent=True, beat=look)
 
 
 def replaying(world: World) -> Stage:
     order = bought(world)
     report(world, Client())
-    return stage(order, quietly(replay, Selection(orders=(order.reference,)), say=ignore))
+    return Stage(quietly(replay, Selection(orders=(order.reference,)), say=ignore))
 
 
 FLOWS = (
+    Flow("checkout", begin),
     Flow("webhook", webhook),
     Flow("one-off", one_off),
     Flow("payment link", payment_link),
@@ -181,19 +193,19 @@ def delivered(world: World, order: Order) -> Order:
     return order
 
 
-def stage(order: Order, act: Callable[[Tell], Any], *, silent: bool = False) -> Stage:
-    return Stage(str(order.stripe_session_id), act, silent)
-
-
 def quietly(work: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[Tell], Any]:
     """An act that acknowledges nothing."""
     return lambda _tell: work(*args, **kwargs)
 
 
-def handling(world: World, order: Order, kind: str) -> Stage:
+def handling(world: World, kind: str) -> Stage:
     """Everything is in the inbox, and a worker takes up the newest event of this type."""
     report(world, Client())
-    return stage(order, quietly(inbox.handle, events(world, kind)[-1]["id"]))
+    return Stage(quietly(inbox.handle, events(world, kind)[-1]["id"]))
+
+
+def cookies_of(client: Client) -> str:
+    return "; ".join(f"{name}={cookie.value}" for name, cookie in client.cookies.items())
 
 
 def ignore(_text: str) -> None:
@@ -218,10 +230,11 @@ def ask(
     *,
     signature: str = "",
     cookies: str = "",
+    token: str = "",
     answered: Callable[[int], Any] = int,
 ) -> None:
     """One request as a web server makes it. `answered` is called when the answer has left, before it is closed."""
-    headers = {"Stripe-Signature": signature, "Cookie": cookies}
+    headers = {"Stripe-Signature": signature, "Cookie": cookies, "X-CSRFToken": token}
     request = RequestFactory(headers={name: text for name, text in headers.items() if text}).generic(
         method, path, body, content_type="application/json"
     )

@@ -92,7 +92,7 @@ def one_trial(mutant: Mutant, copy: Path, place: int) -> Result:
     try:
         mutate(copy, mutant)
         caught, wrong = run_proof(mutant.proof, copy, place)
-    except Stillborn as reason:
+    except (Stillborn, subprocess.TimeoutExpired) as reason:
         caught, wrong = "", str(reason)
     seconds = round(time.monotonic() - began, 1)
     print(

@@ -18,7 +18,7 @@ from tests.proof.proxy import Proxy, running_proxy
 from tests.proof.stack import procfile
 
 SEED = 11
-SECONDS = 30
+SECONDS, RATE = 30, 2
 # Wakes a worker some times and says how long each took: what a webhook waits for besides its INSERT. The imports, which
 # the first one in a process pays for, are done before.
 PUBLISH = """
@@ -35,9 +35,10 @@ for number in range(5):
 def test_f5_f8_f16_f17_f22_f24_f31_f35_f37_f45_chaos_keeps_every_promise(tmp_path: Path) -> None:
     """Everything at once for half a minute; then I1 to I12 and I18 to I20 hold against the sandbox's own ledger."""
     figures = tmp_path / "chaos.json"
-    command = [sys.executable, "-m", "tests.proof.chaos", "--seed", str(SEED), "--minutes", str(SECONDS / 60)]
+    options = {"--seed": SEED, "--minutes": SECONDS / 60, "--rate": RATE, "--json": figures, "--logs": tmp_path / "log"}
+    words = [str(word) for option in options.items() for word in option]
     done = subprocess.run(
-        [*command, "--json", figures, "--logs", tmp_path / "log"],
+        [sys.executable, "-m", "tests.proof.chaos", *words],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -47,7 +48,7 @@ def test_f5_f8_f16_f17_f22_f24_f31_f35_f37_f45_chaos_keeps_every_promise(tmp_pat
     assert (done.returncode, done.stdout[-4000:] if done.returncode else "") == (0, "")
     found = json.loads(figures.read_text())
     assert found["violations"] == []
-    assert len(found["injected"]) == len(make_plan(SEED, SECONDS, rate=3).faults) > 5
+    assert len(found["injected"]) == len(make_plan(SEED, SECONDS, rate=RATE).faults) > 5
     assert found["webhooks"]["posts"] > found["webhooks"]["events"] > 100
 
 
