@@ -3,6 +3,7 @@
 import logging
 from datetime import timedelta
 
+from allauth.core import ratelimit
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -41,6 +42,9 @@ def buy(request: HttpRequest, slug: str) -> HttpResponse:
     on_its_way = visible_orders(request).filter(state=Order.State.PROCESSING, lines__product=product).first()
     if on_its_way:  # a bank debit takes days: nobody should pay twice for want of patience
         return redirect(on_its_way)
+    # Stolen cards are tried out where a checkout costs nothing. What a visitor owns or gets for free is not counted.
+    if not ratelimit.consume(request, action="checkout", key=f"product {product.pk}"):
+        return ratelimit.respond_429(request)
     try:
         order, url = checkout.begin(product, user=user, browser=browser.key(request))
     except (stripe_api.StripeUnavailable, stripe_api.StripeRefused):

@@ -1,0 +1,133 @@
+"""Every address of the shop, walked from its URL patterns, and a shop with something private behind each."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from accounts.models import User
+from fulfillment import links
+from fulfillment.models import Delivery, Download, Entitlement, StripeEvent
+from orders.models import Order
+from tests.factories import CategoryFactory, OrderFactory, ProductFactory, UserFactory
+
+BUYER = "buyer.of.secrets@example.com"
+PLACE = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)")
+TITLE = "Quiet harbour"  # archived, so nobody sees it but who bought it
+
+
+@dataclass(frozen=True)
+class Address:
+    """One URL pattern: its name with namespace, its converters' names, and the pattern itself."""
+
+    name: str
+    converters: tuple[str, ...]
+    pattern: str
+
+
+def every_address() -> Iterator[Address]:
+    yield from _walk(get_resolver(), "", "")
+
+
+def _walk(resolver: URLResolver, namespace: str, before: str) -> Iterator[Address]:
+    for entry in resolver.url_patterns:
+        pattern = before + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from _walk(entry, f"{entry.namespace}:" if entry.namespace else namespace, pattern)
+        elif isinstance(entry, URLPattern):
+            yield Address(f"{namespace}{entry.name or ''}", tuple(entry.pattern.converters), pattern)
+
+
+@dataclass
+class Shop:
+    """A buyer with one order of an archived book, somebody else with an order of another, staff, and the owner."""
+
+    order: Order
+    buyer: User
+    other: User
+    staff: User
+    owner: User
+
+    def actors(self) -> dict[str, User | None]:
+        return {"anonymous": None, "buyer": self.buyer, "other": self.other, "staff": self.staff, "owner": self.owner}
+
+    def client(self, actor: str) -> Client:
+        client = Client(raise_request_exception=False)
+        if user := self.actors()[actor]:
+            client.force_login(user)
+        return client
+
+    def path(self, address: Address) -> str:
+        """The address with what is private of the buyer in each place."""
+        path = PLACE.sub(lambda place: str(self._value(address, place[1] or place[2])), address.pattern)
+        query = f"?session_id={self.order.stripe_session_id}" if address.name == "checkout_done" else ""
+        return "/" + path.replace("^", "").replace("$", "") + query
+
+    def _value(self, address: Address, name: str) -> str | int:
+        line = self.order.lines.get()
+        if name == "object_id":
+            return self._row(address)
+        values: dict[str, str | int] = {
+            "slug": line.product.slug,
+            "key": "nokey",
+            "width": 320,
+            "file_id": line.edition.files.get().pk,
+            "token": links.token(self.order),
+            "reference": self.order.reference,
+            "content_type_id": 1,
+            "app_label": "orders",
+            "url": "nowhere",
+            "id": self.buyer.pk,
+        }
+        return values[name]
+
+    def _row(self, address: Address) -> int:
+        """The first row of the model that a page of the admin is about: the buyer's."""
+        app, model = address.pattern.split("/")[1:3]
+        try:
+            row = apps.get_model(app, model)._default_manager.order_by("pk").first()
+        except LookupError:  # /admin/r/: the way from a row to its page
+            return 1
+        return row.pk if row else 1
+
+
+def shop() -> Shop:
+    buyer = UserFactory(email=BUYER)
+    book = ProductFactory(name=TITLE, slug="quiet-harbour")
+    book.categories.add(CategoryFactory())
+    order = sold(book, buyer)
+    book.status = "archived"
+    book.save()
+    other = UserFactory(email="other@example.com")
+    sold(ProductFactory(name="Loud market", slug="loud-market"), other)
+    line = order.lines.get()
+    entitlement = Entitlement.objects.get(order_line=line)
+    Delivery.objects.create(order=order, kind="order", recipient=BUYER)
+    Download.objects.create(entitlement=entitlement, file=line.edition.files.get(), via="library", address="192.0.2.7")
+    StripeEvent.objects.create(event_id="evt_1", type="checkout.session.completed", body=f'"{BUYER}"'.encode())
+    return Shop(
+        order=order,
+        buyer=buyer,
+        other=other,
+        staff=UserFactory(email="staff@example.com", is_staff=True),
+        owner=UserFactory(email="owner@example.com", is_staff=True, is_superuser=True),
+    )
+
+
+def sold(product: Any, user: User) -> Order:
+    order: Order = OrderFactory(
+        product=product,
+        user=user,
+        email=user.email,
+        state=Order.State.PAID,
+        stripe_session_id=f"cs_test_{user.pk}",
+        stripe_payment_intent_id=f"pi_{user.pk}",
+    )
+    line = order.lines.get()
+    Entitlement.objects.create(order_line=line, product=product, user=user)
+    order.timeline.create(kind="created", door="checkout", detail=product.name)
+    return order
