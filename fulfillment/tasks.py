@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from fulfillment import alerts, inbox, outbox, retention
+from fulfillment import alerts, burst, inbox, outbox, retention
 from fulfillment import reconcile as reconciling
 from fulfillment import sweep as sweeping
 from storefront.celery import app
@@ -16,6 +16,11 @@ log = logging.getLogger(__name__)
 @app.task(max_retries=2)
 def handle_event(event_id: str) -> None:
     inbox.handle(event_id)
+
+
+@app.task(max_retries=2)
+def handle_due_events() -> None:
+    burst.handle_due()
 
 
 @app.task(max_retries=2)

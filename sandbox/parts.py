@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import socket
 import sys
@@ -22,7 +23,7 @@ def world(settings: Mapping[str, str], ports: Ports, var: Path) -> Process:
         "--smtp-port": str(ports.smtp),
         "--data": str(var / "world"),
         "--webhook-url": f"http://{HOST}:{ports.shop}/webhooks/stripe/",
-        "--webhook-secret": settings.get("STRIPE_WEBHOOK_SECRETS", "whsec_unused").split(",")[0].strip(),
+        "--webhook-secret": first_secret(settings.get("STRIPE_WEBHOOK_SECRETS", "whsec_unused")),
         "--secret-key": settings.get("STRIPE_SECRET_KEY", "sk_test_unused"),
         "--shop-name": settings.get("SITE_NAME", "Paper Lantern"),
     }
@@ -38,6 +39,11 @@ def world(settings: Mapping[str, str], ports: Ports, var: Path) -> Process:
         ready=lambda: answers(ports.world, "/") and listens(ports.smtp),
         restart=True,
     )
+
+
+def first_secret(secrets: str) -> str:
+    """The first of the shop's webhook secrets, without its label."""
+    return re.sub(r"^[\w.-]+=(?=whsec_)", "", secrets.split(",", maxsplit=1)[0].strip())
 
 
 def database_steps(settings: Mapping[str, str], *, demo: bool, prepared: Path | None) -> list[Process]:

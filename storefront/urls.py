@@ -10,6 +10,7 @@ from orders import views as orders
 from storefront import health, metrics
 
 urlpatterns = [
+    path("webhooks/stripe/", webhook.stripe_webhook, name="stripe_webhook"),  # the busiest, so the first
     path("", catalog.product_list, name="catalog"),
     path("products/<slug:slug>/", catalog.product_detail, name="product"),
     path("products/<slug:slug>/buy/", buying.buy, name="buy"),
@@ -26,7 +27,6 @@ urlpatterns = [
     path("orders/<slug:reference>/link/", link_pages.order_link, name="order_link"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
-    path("webhooks/stripe/", webhook.stripe_webhook, name="stripe_webhook"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
