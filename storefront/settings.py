@@ -132,7 +132,7 @@ DATABASES: dict[str, Any] = {
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 2,
-        "pool": {"min_size": 1, "max_size": number("DATABASE_POOL_SIZE", 10), "timeout": 2},
+        "pool": {"min_size": 1, "max_size": number("DATABASE_POOL_SIZE", 10), "timeout": 1.5},
     }
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
