@@ -22,8 +22,8 @@ class StripeEventAdmin(ReadOnly, admin.ModelAdmin):
     list_filter = ("state", "type")
     search_fields = ("=event_id", "=object_id")
     fields = (
-        "event_id", "type", "object_id", "livemode", "account", "api_version", "received_at", "state", "handled_at",
-        "attempts", "next_attempt_at", "note", "payload",
+        "event_id", "type", "object_id", "livemode", "account", "api_version", "endpoint", "received_at",
+        "state", "handled_at", "attempts", "next_attempt_at", "note", "payload",
     )  # fmt: skip
     readonly_fields = ("payload",)
     show_full_result_count = False

@@ -37,6 +37,10 @@ class StripeEvent(models.Model):
     livemode = models.BooleanField(default=False)
     account = models.CharField(max_length=255, blank=True, help_text="The connected account, if any.")
     api_version = models.CharField(max_length=40, blank=True)
+    # The default is the database's too: while a release goes out, the one before it still inserts.
+    endpoint = models.CharField(
+        max_length=40, blank=True, default="", db_default="", help_text="The label of the secret that signed it."
+    )
     body = models.BinaryField(help_text="The raw bytes that were signed.")  # empty once purged
     received_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)

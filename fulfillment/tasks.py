@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from fulfillment import alerts, books, heartbeats, inbox, outbox, retention
+from fulfillment import alerts, books, burst, heartbeats, inbox, outbox, retention
 from fulfillment import reconcile as reconciling
 from fulfillment import sweep as sweeping
 from orders import stripe_api
@@ -18,6 +18,11 @@ log = logging.getLogger(__name__)
 def handle_event(event_id: str) -> None:
     heartbeats.alive("worker")
     inbox.handle(event_id)
+
+
+@app.task(max_retries=2)
+def handle_due_events() -> None:
+    burst.handle_due()
 
 
 @app.task(max_retries=2)

@@ -10,6 +10,7 @@ from orders import views as orders
 from storefront import health, metrics
 
 urlpatterns = [
+    path("webhooks/stripe/", webhook.stripe_webhook, name="stripe_webhook"),  # the busiest, so the first
     path("", catalog.product_list, name="catalog"),
     path("products/<slug:slug>/", catalog.product_detail, name="product"),
     path("products/<slug:slug>/buy/", buying.buy, name="buy"),
@@ -27,7 +28,6 @@ urlpatterns = [
     path("orders/<slug:reference>/address/", wrong_address.wrong_address, name="wrong_address"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
-    path("webhooks/stripe/", webhook.stripe_webhook, name="stripe_webhook"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -30,6 +30,7 @@ from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, Entitlement, StripeEvent
 from fulfillment.sweep import Swept, _events_open, sweep, sweep_covers, sweep_mail, sweep_money
 from orders.models import Order
+from sandbox.parts import web_command
 from sandbox.world.server import World, free_port
 from tests.factories import OrderFactory, ProductFactory
 from tests.steps import GUEST, begin_checkout, buy, events, pay_by_link, report, signed
@@ -316,8 +317,7 @@ def post_over_http(address: str, event: dict[str, Any]) -> float:
 @contextmanager
 def web_process(environment: dict[str, str]) -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "storefront.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4"]
-    process = subprocess.Popen([*command, "--no-control-socket"], cwd=ROOT, env=environment)
+    process = subprocess.Popen(web_command("storefront.wsgi:application", port), cwd=ROOT, env=environment)
     try:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
         yield f"http://127.0.0.1:{port}"
