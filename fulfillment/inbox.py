@@ -35,8 +35,8 @@ PLAIN = re.compile(r"[A-Za-z0-9_.\-]{0,250}", re.ASCII)
 
 
 INSERT = """
-    INSERT INTO fulfillment_stripeevent (event_id, type, object_id, livemode, account, api_version, endpoint, body, state,
-        attempts, note)
+    INSERT INTO fulfillment_stripeevent (event_id, type, object_id, livemode, account, api_version, endpoint, body,
+        state, attempts, note)
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s)
     ON CONFLICT (event_id) DO UPDATE
     SET state = EXCLUDED.state, next_attempt_at = EXCLUDED.next_attempt_at, body = EXCLUDED.body, note = ''
@@ -133,8 +133,10 @@ def store(body: bytes, *, endpoint: str = "") -> str | None:
                 endpoint, body, state.value, reason,
             ],
         )  # fmt: skip
-    if parsed.livemode != stripe_api.is_live():
-        log.error("event %s is ignored: %s", parsed.event_id, reason)
+        is_new = cursor.rowcount
+    if reason and is_new:
+        measures.event_settled(parsed.type, state)
+        log.info("event %s is ignored: %s", parsed.event_id, reason)
     return None if reason else parsed.event_id
 
 

@@ -27,7 +27,7 @@ EVENT: dict[str, Any] = {
 }
 
 
-def post(client: Client, body: bytes, header: str, **environ: str) -> int:
+def post(client: Client, body: bytes, header: str, **environ: Any) -> int:
     return client.post(
         "/webhooks/stripe/", body, content_type="application/json", headers={"Stripe-Signature": header}, **environ
     ).status_code

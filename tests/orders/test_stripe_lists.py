@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from fulfillment import inbox
+from fulfillment import event_types
 from orders import stripe_api, stripe_lists
 from orders.facts import Facts
 from sandbox.world.server import World
@@ -38,7 +38,7 @@ def test_listed_facts_are_those_of_each_session_but_for_its_lines(world: World) 
     found = listed()
     assert sorted(found) == sorted(sessions)
     for session_id in sessions:
-        assert sorted_refunds(found[session_id]) == replace(stripe_api.fetch_facts(session_id), line_count=0)
+        assert sorted_refunds(found[session_id]) == replace(stripe_api.fetch_facts(session_id), lines=())
     assert sorted(refund.amount for refund in found[str(refunded)].refunds) == [100, 200]
     assert [dispute.status for dispute in found[str(disputed)].disputes] == ["needs_response"]
 
@@ -61,7 +61,7 @@ def test_what_happened_lately_names_the_payment(world: World) -> None:
     order = buy(world, Client(), ProductFactory())
     world.control("refund", {"session": order.stripe_session_id})
     intent_id = stripe_api.fetch_facts(str(order.stripe_session_id)).payment_intent_id
-    found = {one.type: one.about for one in stripe_lists.happened(timezone.now() - DAY, inbox.TYPES)}
+    found = {one.type: one.about for one in stripe_lists.happened(timezone.now() - DAY, event_types.TYPES)}
     assert found == {
         "payment_intent.succeeded": intent_id,
         "checkout.session.completed": order.stripe_session_id,

@@ -1,5 +1,7 @@
 """Every address of the shop × every kind of visitor, from the URL patterns: a new address without a row fails here."""
 
+from typing import Any
+
 import pytest
 from django.apps import apps
 from django.contrib.sessions.models import Session
@@ -59,7 +61,7 @@ OPEN_TO_STAFF = {"admin:index", "admin:password_change", "admin:password_change_
 
 SHOP_S = [address for address in every_address() if not address.name.startswith("admin:")]
 ADMIN_S = [address for address in every_address() if address.name.startswith("admin:")]
-named = {"ids": lambda address: f"{address.name} {address.pattern}"}
+named: dict[str, Any] = {"ids": lambda address: f"{address.name} {address.pattern}"}
 
 
 @pytest.fixture
