@@ -279,9 +279,9 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 STRIPE_SECRET_KEY = required("STRIPE_SECRET_KEY", "the secret or restricted key of your Stripe account (sk_… or rk_…)")
 # Each secret may carry a label, "old=whsec_…": events are shown with the label of the secret that signed them.
 LABELED = re.compile(r"^([\w.-]{1,40})=(whsec_.*)$", re.ASCII)
-STRIPE_WEBHOOK_LABELS = dict(
-    found.group(2, 1) for word in words("STRIPE_WEBHOOK_SECRETS") if (found := LABELED.fullmatch(word))
-)
+STRIPE_WEBHOOK_LABELS = {
+    found[2]: found[1] for word in words("STRIPE_WEBHOOK_SECRETS") if (found := LABELED.fullmatch(word))
+}
 STRIPE_WEBHOOK_SECRETS = [LABELED.sub(r"\2", word) for word in words("STRIPE_WEBHOOK_SECRETS")]
 STRIPE_API_BASE = optional("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/")
 # Where Stripe's hosted Checkout page lives; another only with a custom Checkout domain.

@@ -40,7 +40,9 @@ class Application(WSGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async)
-        every, webhook = self._middleware_chain, convert_exception_to_response(self._get_response)
+        # Django's own two names for what answers a request, with and without all of MIDDLEWARE.
+        every: Any = self._middleware_chain  # type: ignore[has-type]
+        webhook: Any = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]
         for middleware in reversed(WEBHOOK_MIDDLEWARE):
             webhook = convert_exception_to_response(middleware(webhook))
         self._middleware_chain = lambda request: (webhook if request.path_info == WEBHOOK else every)(request)

@@ -83,7 +83,7 @@ def quoted(value: bytes) -> str:
     return "".join(f"%{byte:02x}" for byte in value)
 
 
-def in_the_path(address: Address, value: str) -> str:
+def in_the_path(address: Address, value: bytes) -> str:
     return "/" + PLACE.sub(lambda _: latin(value), address.pattern)
 
 
@@ -174,7 +174,7 @@ def test_s61_forms_of_staff_take_nonsense_as_mistakes(abused: Shop) -> None:
             continue
         path = abused.path(address)
         context: Any = client.get(path).context
-        form = context.get("adminform") if context else None
+        form: Any = context.get("adminform") if context else None
         for value in ("\x00", "x" * 10_000, "-1", "１", "9" * 40, "NaN") if form else ():
             with transaction.atomic():
                 answer = client.post(path, dict.fromkeys(form.form.fields, value))
