@@ -18,6 +18,9 @@ from orders.models import Order, OrderLine, TimelineEntry, is_reference, new_ref
 
 log = logging.getLogger(__name__)
 
+# Whoever comes by these looks at one order on purpose, and may have to learn that it was never paid.
+BY_HAND = ("replay", "books")
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -49,7 +52,7 @@ def converge(facts: Facts, *, seen: int, door: str) -> Outcome:
     knows = order.stripe_session_id is not None
     if knows and order.facts_version != seen and order.facts_digest != facts.digest:
         return Outcome(order=order, stale=True)
-    if payments.is_behind(order, facts):
+    if door not in BY_HAND and payments.is_behind(order, facts):
         return Outcome(order=order, stale=True)
     now = timezone.now()
     lines, unmatched = _locked_lines(order, facts, door=door)

@@ -79,6 +79,8 @@ class Shop:
             "file_id": line.edition.files.get().pk,
             "token": links.token(self.order),
             "reference": self.order.reference,
+            "order_id": self.order.pk,
+            "pk": 1,
             "content_type_id": 1,
             "app_label": "orders",
             "url": "nowhere",

@@ -156,11 +156,11 @@ def test_i17_error_of_a_command_arrives_without_what_was_typed(world: World, ing
 def test_i17_error_of_a_task_arrives(world: World, ingest: Ingest) -> None:
     worker = celery("worker", "--pool=solo", "--queues=celery", "--without-gossip", "--without-mingle")
     with broken("fulfillment_stripeevent"), process(*worker, environment=environment(world, ingest)):
-        app.send_task("fulfillment.tasks.handle_event", ("evt_1",))
+        app.send_task("fulfillment.tasks.handle_due_events")
         wait_until(lambda: ingest.events, 30)
     event = ingest.events[0]
     assert event["exception"]["values"][-1]["type"] == "ProgrammingError"
-    assert event["transaction"] == "fulfillment.tasks.handle_event"
+    assert event["transaction"] == "fulfillment.tasks.handle_due_events"
     assert secrets_in(ingest.raw) == []
 
 
