@@ -44,7 +44,7 @@ def buy(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect(on_its_way)
     # Stolen cards are tried out where a checkout costs nothing. What a visitor owns or gets for free is not counted.
     if not ratelimit.consume(request, action="checkout", key=f"product {product.pk}"):
-        return ratelimit.respond_429(request)
+        return render(request, "429.html", status=429)
     try:
         order, url = checkout.begin(product, user=user, browser=browser.key(request))
     except (stripe_api.StripeUnavailable, stripe_api.StripeRefused):

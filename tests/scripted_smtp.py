@@ -61,7 +61,7 @@ class ScriptedServer:
 
 def whole(lines: Iterable[bytes]) -> bytes:
     """The text, once its final dot has arrived; raises OSError where it never does."""
-    text = []
+    text: list[bytes] = []
     for line in lines:
         if line == b".\r\n":
             return b"".join(text)

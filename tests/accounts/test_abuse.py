@@ -62,7 +62,7 @@ def test_s34_code_for_a_new_address_is_void_after_a_reset_of_the_password(bob: U
     new = {"password1": "another long password", "password2": "another long password"}
     owner.post("/accounts/password/reset/complete/", new)
     thief.post(pending, {"code": thiefs_code})
-    assert list(bob.emailaddress_set.values_list("email", flat=True)) == ["bob@example.com"]
+    assert list(EmailAddress.objects.filter(user=bob).values_list("email", flat=True)) == ["bob@example.com"]
     assert thief.get("/library/").status_code == 302
 
 

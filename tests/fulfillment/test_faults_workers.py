@@ -56,7 +56,7 @@ def event_is_being_handled() -> bool:
 
 def lease_ends(model: type[StripeEvent] | type[Delivery]) -> None:
     """As if a minute had passed."""
-    model.objects.update(next_attempt_at=Now())  # type: ignore[attr-defined]
+    model.objects.update(next_attempt_at=Now())
 
 
 def what_there_is() -> tuple[int, int, int, int]:

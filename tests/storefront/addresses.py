@@ -10,6 +10,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import User
+from catalog.models import Product
 from fulfillment import links
 from fulfillment.models import Delivery, Download, Entitlement, StripeEvent
 from orders.models import Order
@@ -100,7 +101,7 @@ def shop() -> Shop:
     book = ProductFactory(name=TITLE, slug="quiet-harbour")
     book.categories.add(CategoryFactory())
     order = sold(book, buyer)
-    book.status = "archived"
+    book.status = Product.Status.ARCHIVED
     book.save()
     other = UserFactory(email="other@example.com")
     sold(ProductFactory(name="Loud market", slug="loud-market"), other)

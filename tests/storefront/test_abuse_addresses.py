@@ -59,7 +59,10 @@ OPEN_TO_STAFF = {"admin:index", "admin:password_change", "admin:password_change_
 
 SHOP_S = [address for address in every_address() if not address.name.startswith("admin:")]
 ADMIN_S = [address for address in every_address() if address.name.startswith("admin:")]
-named = {"ids": lambda address: f"{address.name} {address.pattern}"}
+
+
+def named(address: Address) -> str:
+    return f"{address.name} {address.pattern}"
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_s19_every_address_has_a_row() -> None:
     assert [address.name for address in SHOP_S] == list(ROWS)
 
 
-@pytest.mark.parametrize("address", SHOP_S, **named)
+@pytest.mark.parametrize("address", SHOP_S, ids=named)
 def test_s19_i15_address_shows_each_visitor_no_more_than_is_theirs(abused: Shop, address: Address) -> None:
     found = {actor: seen_by(abused, actor, address) for actor in abused.actors()}
     assert tuple(status for status, _, _ in found.values()) == ROWS[address.name]
@@ -88,7 +91,7 @@ def test_s19_i15_address_shows_each_visitor_no_more_than_is_theirs(abused: Shop,
         assert TITLE.encode() not in body or address.name == "link", actor
 
 
-@pytest.mark.parametrize("address", ADMIN_S, **named)
+@pytest.mark.parametrize("address", ADMIN_S, ids=named)
 def test_s19_s60_admin_page_is_closed_to_all_but_those_who_may(abused: Shop, address: Address) -> None:
     for actor in ("anonymous", "buyer", "other"):
         status, body, location = seen_by(abused, actor, address)

@@ -4,6 +4,7 @@ Hypothesis makes it up: NONSENSE=5000 pytest tests/storefront/test_abuse_nonsens
 """
 
 import os
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -62,10 +63,10 @@ def latin(raw: bytes) -> str:
 def ask(abused: Shop, actor: str, method: str, path: str, query: str = "", body: bytes = b"", **environ: str) -> None:
     """The answer is below 500, and the database still works. Nothing of it is kept."""
     client = abused.client(actor)
-    environ = {"PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": method, **environ}
+    extra: dict[str, Any] = {"PATH_INFO": path, "QUERY_STRING": query, "REQUEST_METHOD": method, **environ}
     try:
         with transaction.atomic():
-            answer = client.generic(method, "/", body, "application/x-www-form-urlencoded", **environ)
+            answer = client.generic(method, "/", body, "application/x-www-form-urlencoded", **extra)
             body_of(answer)
             transaction.set_rollback(True)
     except Exception as error:
@@ -91,7 +92,7 @@ def test_s61_known_nonsense_in_all_places_of_an_address(abused: Shop, address: A
         for actor, method in (("anonymous", "GET"), ("buyer", "POST")):
             ask(abused, actor, method, path, everywhere, everywhere.encode())
             if address.converters:
-                ask(abused, actor, method, "/" + PLACE.sub(lambda _, value=value: latin(value), address.pattern))
+                ask(abused, actor, method, "/" + PLACE.sub(latin(value).replace("\\", "\\\\"), address.pattern))
 
 
 @pytest.mark.parametrize("name", HEADERS)
@@ -168,9 +169,10 @@ def test_s61_forms_of_staff_take_nonsense_as_mistakes(abused: Shop) -> None:
         if not address.name.endswith(("_change", "_add")) or not address.name.startswith("admin:"):
             continue
         path = abused.path(address)
-        form = getattr(client.get(path).context, "get", lambda _: None)("adminform")
-        for value in ("\x00", "x" * 10_000, "-1", "１", "9" * 40, "NaN") if form else ():
+        page = client.get(path)
+        fields = page.context["adminform"].form.fields if "adminform" in (page.context or {}) else {}
+        for value in ("\x00", "x" * 10_000, "-1", "１", "9" * 40, "NaN"):
             with transaction.atomic():
-                answer = client.post(path, dict.fromkeys(form.form.fields, value))
+                answer = client.post(path, dict.fromkeys(fields, value))
                 transaction.set_rollback(True)
             assert answer.status_code < 500, (path, value)
