@@ -12,7 +12,7 @@ FOR_RUN := $(VENV)/.for-run
 FOR_DEV := $(VENV)/.for-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run manage test check reliability format lock clean
+.PHONY: help run manage test chaos prove check reliability format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,14 @@ manage: $(FOR_RUN) ## Run a management command on the running demo: make manage 
 test: $(FOR_DEV) ## Run the tests; some of them: make test ARGS="tests/orders -k refund"
 	@tests/chromium.sh
 	$(BIN)/pytest $(ARGS)
+
+chaos: $(FOR_DEV) ## Break everything while people buy, then check every promise: MINUTES=5 SEED=7 BROKER=valkey|redis|rabbitmq
+	$(BIN)/python -m tests.proof.chaos --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED)) \
+	    --broker $(or $(BROKER),valkey) --json docs/figures/chaos.json
+
+prove: $(FOR_DEV) ## Kill the shop at every line and statement, then break it on purpose and see that noticed; takes half an hour
+	$(BIN)/python -m tests.proof.kill --jobs $(or $(JOBS),2)
+	$(BIN)/python -m tests.proof.mutants --jobs $(or $(JOBS),2)
 
 # Production's settings, none of them real: what they would be rejected for, they are rejected for here.
 check: export SECRET_KEY = only-for-make-check-0f3b9a71c8d24e65b7a1f09c3d8e52467ab1c9d0e4f8

@@ -7,9 +7,12 @@ from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.core.ratelimit import respond_429
 from django.contrib.sites.shortcuts import get_current_site
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 
 from accounts import mails
 from accounts.addresses import normalize
+from accounts.models import SignIn, User
+from accounts.visitors import address_of, agent_of
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -19,6 +22,11 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         site = {"request": self.request, "email": email, "current_site": get_current_site(self.request)}
         mails.send(self.render_mail(template_prefix, email, {**site, **context}))
+
+    def login(self, request: HttpRequest, user: User) -> None:
+        """Every way to sign in ends here: password, mailed code, first visit, new password."""
+        super().login(request, user)
+        SignIn.objects.create(user=user, address=address_of(request), agent=agent_of(request))
 
     def validation_error(self, code: str, *args: Any) -> ValidationError:
         """Too many attempts are answered with 429, as by allauth's views, and not as a mistake in the form."""

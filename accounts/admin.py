@@ -1,12 +1,15 @@
+from typing import Any
+
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
+from django.http import HttpRequest
 
 from accounts.forms import AddressField
-from accounts.models import User
+from accounts.models import SignIn, User
 
 # Staff sign in where everybody does, so the same limits hold against guessing.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -41,3 +44,23 @@ class UserAdmin(DjangoUserAdmin):
     search_fields = ("email",)
     ordering = ("email",)
     inlines = (EmailAddressInline,)
+
+
+@admin.register(SignIn)
+class SignInAdmin(admin.ModelAdmin):
+    """A log: read, never written here."""
+
+    list_display = ("at", "user", "address", "agent")
+    list_select_related = ("user",)
+    search_fields = ("=user__email", "=address")
+    ordering = ("-at",)
+    show_full_result_count = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

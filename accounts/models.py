@@ -56,6 +56,25 @@ class User(AbstractBaseUser, PermissionsMixin):
             raise ValidationError({"email": error}) from error
 
 
+class SignIn(models.Model):
+    """One sign-in that succeeded: who came from where. Kept for as long as a bank may still ask."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="sign_ins")
+    at = models.DateTimeField(default=timezone.now)
+    address = models.GenericIPAddressField(null=True)
+    agent = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        ordering = ("pk",)
+        indexes = (
+            models.Index(fields=("user", "at"), name="sign_in_of_user"),
+            models.Index("at", name="sign_in_at"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.user} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+
 def display(user: User) -> str:
     return user.email
 
@@ -63,3 +82,8 @@ def display(user: User) -> str:
 def proven_emails(user: User) -> list[str]:
     """The addresses whose mailbox this user has shown to be theirs, lower-case."""
     return list(EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True))
+
+
+def proven_owners(email: str) -> list[int]:
+    """The ids of the users who have shown that this mailbox is theirs."""
+    return list(EmailAddress.objects.filter(email=email, verified=True).values_list("user_id", flat=True))

@@ -14,13 +14,18 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog import covers, uploads
 from catalog.forms import EditionForm, FileForm, ProductForm
-from catalog.models import Category, Edition, File, Product
+from catalog.models import Category, Edition, File, Product, StripePrice
 
 
 @admin.register(Category)
 class CategoryAdmin(admin.ModelAdmin):
     list_display = ("name", "slug")
     prepopulated_fields = {"slug": ("name",)}
+
+
+class StripePriceInline(admin.TabularInline):
+    model = StripePrice
+    extra = 1
 
 
 @admin.register(Product)
@@ -33,6 +38,7 @@ class ProductAdmin(admin.ModelAdmin):
     prepopulated_fields = {"slug": ("name",)}
     filter_horizontal = ("categories",)
     readonly_fields = ("cover_now", "files_now")
+    inlines = (StripePriceInline,)
     ordering = ("-created_at",)
     fieldsets = (
         (None, {"fields": ("name", "slug", "summary", "description", "categories")}),

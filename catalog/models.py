@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.core.validators import MinLengthValidator
+from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Length, Lower
@@ -117,6 +117,31 @@ class Product(models.Model):
     @property
     def price_display(self) -> str:
         return money.display(self.price, self.currency)
+
+
+class StripePrice(models.Model):
+    """A price in Stripe's dashboard that sells a product: whatever pays it, such as a Payment Link, is delivered."""
+
+    product = models.ForeignKey(Product, models.CASCADE, related_name="stripe_prices")
+    price_id = models.CharField(
+        "price in Stripe",
+        max_length=255,
+        unique=True,
+        validators=[RegexValidator(r"\Aprice_[A-Za-z0-9]+\Z", "Copy the ID from Stripe: it begins with price_.")],
+        error_messages={"unique": "This price already belongs to a product."},
+        help_text="The ID of a price in Stripe’s dashboard, such as price_1QxA2bC3. A Payment Link with this price "
+        "delivers this product.",
+    )
+
+    class Meta:
+        verbose_name = "price in Stripe"
+        verbose_name_plural = "prices in Stripe, for Payment Links"
+        constraints = (
+            models.CheckConstraint(condition=Q(price_id__regex=r"^price_[A-Za-z0-9]+$"), name="stripe_price_is_an_id"),
+        )
+
+    def __str__(self) -> str:
+        return self.price_id
 
 
 class EditionQuerySet(models.QuerySet["Edition"]):

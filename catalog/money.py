@@ -61,12 +61,20 @@ def parse(text: str, currency: str) -> int:
 
     Raises ValidationError with what is wrong: not a price, more digits than the currency has, under Stripe's minimum.
     """
+    amount = read(text, currency)
+    validate(amount, currency)
+    return amount
+
+
+def read(text: str, currency: str) -> int:
+    """Minor units of any amount as people write it, also one too small to charge.
+
+    Raises ValidationError for what is no amount or has more digits than the currency.
+    """
     match = AMOUNT.fullmatch(text.strip())
     if not match:
         raise ValidationError(_("Write the price as a plain number, such as 12.50, or 0 for free."), code="format")
-    amount = _minor_units(Decimal(f"{match[1]}.{match[2] or 0}"), currency)
-    validate(amount, currency)
-    return amount
+    return _minor_units(Decimal(f"{match[1]}.{match[2] or 0}"), currency)
 
 
 def _minor_units(value: Decimal, currency: str) -> int:

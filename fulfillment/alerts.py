@@ -1,48 +1,28 @@
-"""Trouble that a person must hear of, by mail to ADMINS: at most one mail per kind in 15 minutes.
+"""Trouble that a person must hear of, by mail to ADMINS and by Sentry: at most once per kind in 15 minutes.
 
 The conditions are read from our own rows at every pass of the sweep and by beat. Each of the current cases has a key;
-a case is told once, and again after a day while it lasts. Mails name events and orders by reference, never an address.
+a case is told once, and again after a day while it lasts.
 """
 
 import logging
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 from django.core.mail import EmailMessage
-from django.db.models import Exists, Max, Min, OuterRef, Sum
-from django.urls import reverse
 from django.utils import timezone
 
-from fulfillment import refusals
-from fulfillment.models import Alert, Delivery, Entitlement, StripeEvent, WebhookMinute
-from orders.models import Order, OrderLine
+from fulfillment import measures
+from fulfillment.conditions import CONDITIONS, MOST, Case, Kind
+from fulfillment.models import Alert, WebhookMinute
 
 log = logging.getLogger(__name__)
 
 QUIET = timedelta(minutes=15)  # between two mails of one kind
 LEASE = timedelta(seconds=60)  # for sending one; a mail that could not be sent is tried again after it
 REMIND = timedelta(days=1)
-UNDELIVERED = timedelta(minutes=2)
-UNHANDLED = timedelta(minutes=5)
-SPIKE, SPIKE_WINDOW = 10, timedelta(minutes=10)  # so many refused webhooks in so much time
-LATELY = timedelta(hours=1)  # orders begun since are checked for missing access at every pass; older ones by `stuck`
-MOST = 200  # cases of one kind that are looked at, the newest
-SHOWN = 20  # and named in a mail
+SHOWN = 20  # cases named in a mail
 KEPT = 2000  # keys remembered
-
-Kind = Alert.Kind
-
-
-@dataclass(frozen=True)
-class Case:
-    """One thing that is wrong now. `key` tells it from others of its kind; `line` may be mailed to anybody."""
-
-    key: str
-    line: str
 
 
 def check() -> int:
@@ -53,7 +33,7 @@ def check() -> int:
     now = timezone.now()
     WebhookMinute.objects.filter(minute__lt=now - timedelta(days=1)).delete()
     rows = {row.kind: row for row in Alert.objects.all()}
-    return sum(_consider(kind, find(now), rows.get(kind), now) for kind, find in CONDITIONS.items())
+    return sum(_consider(kind, condition.find(now), rows.get(kind), now) for kind, condition in CONDITIONS.items())
 
 
 def _consider(kind: Kind, cases: list[Case], row: Alert | None, now: datetime) -> bool:
@@ -75,7 +55,7 @@ def _consider(kind: Kind, cases: list[Case], row: Alert | None, now: datetime) -
 def _is_news(row: Alert, cases: list[Case], now: datetime) -> bool:
     if any(case.key not in row.told for case in cases):
         return True
-    if not cases or row.last_sent_at is None or row.kind == Kind.DISPUTE:  # a bank takes months
+    if not cases or row.last_sent_at is None or not CONDITIONS[Kind(row.kind)].reminds:
         return False
     return row.last_sent_at <= now - REMIND
 
@@ -106,7 +86,7 @@ def _mail(kind: Kind, cases: list[Case], now: datetime) -> bool:
         return False
     row = Alert.objects.get(kind=kind)
     news = [case for case in cases if case.key not in row.told]
-    if not _is_news(row, cases, now) or not _send(_message(kind, news or cases, row)):
+    if not _is_news(row, cases, now) or not _tell(row, _message(kind, news or cases, row), now):
         Alert.objects.filter(kind=kind, claim=claim).update(claim=None)
         return False
     keys = [case.key for case in cases]
@@ -114,15 +94,17 @@ def _mail(kind: Kind, cases: list[Case], now: datetime) -> bool:
     Alert.objects.filter(kind=kind, claim=claim).update(
         claim=None, last_sent_at=now, next_mail_at=now + QUIET, told=told[-KEPT:], held_back=[]
     )
+    measures.alert_mailed(kind)
     return True
 
 
 def _message(kind: Kind, cases: list[Case], row: Alert) -> EmailMessage:
-    what, mend = TEXTS[kind]
+    condition = CONDITIONS[kind]
     shown = "\n".join(f"  {case.line}" for case in cases[:SHOWN])
     more = f"\n  … and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
     held = f"Held back since the last mail: {len(row.held_back)}.\n\n" if row.held_back else ""
-    body = f"{what}\n\n{shown}{more}\n\n{held}{mend()}\n\nNo further mail of this kind is sent for 15 minutes.\n"
+    quiet = "No further mail of this kind is sent for 15 minutes."
+    body = f"{condition.what}\n\n{shown}{more}\n\n{held}{condition.mend()}\n\n{quiet}\n"
     return EmailMessage(
         subject=f"[{settings.SITE_NAME}] {kind.label}: {cases[0].line if len(cases) == 1 else len(cases)}",
         body=body,
@@ -130,6 +112,25 @@ def _message(kind: Kind, cases: list[Case], row: Alert) -> EmailMessage:
         to=[address for _name, address in settings.ADMINS],
         headers={"Auto-Submitted": "auto-generated"},
     )
+
+
+def _tell(row: Alert, message: EmailMessage, now: datetime) -> bool:
+    """Whether people were told by mail. Sentry comes first: the mail server may be what is wrong."""
+    if settings.SENTRY_DSN and (row.reported_at is None or row.reported_at <= now - QUIET):
+        Alert.objects.filter(pk=row.pk).update(reported_at=now)
+        _report(row.kind, message)
+    return _send(message)
+
+
+def _report(kind: str, message: EmailMessage) -> None:
+    """One issue in Sentry for each kind of alert."""
+    import sentry_sdk
+
+    with sentry_sdk.new_scope() as scope:
+        scope.fingerprint = ["alert", kind]
+        scope.set_tag("alert", kind)
+        scope.set_context("alert", {"text": str(message.body)})
+        sentry_sdk.capture_message(str(message.subject), level="error")
 
 
 def _send(message: EmailMessage) -> bool:
@@ -144,151 +145,3 @@ def _send(message: EmailMessage) -> bool:
         return False
     log.warning("alert mailed: %s", message.subject)
     return True
-
-
-# The conditions: each one query over a partial index, or over the last hour. The newest first, no more than MOST.
-
-
-def _undelivered(now: datetime) -> list[Case]:
-    """Paid, and after two minutes the mail is not accepted or a line is not in the library."""
-    late = Delivery.objects.filter(
-        state__in=Delivery.DUE_STATES, kind=Delivery.Kind.ORDER, created_at__lte=now - UNDELIVERED
-    )
-    unsent = late.order_by("-next_attempt_at").values_list("order__reference", "created_at")[:MOST]
-    missing = OrderLine.objects.filter(
-        ~Exists(Entitlement.objects.filter(order_line=OuterRef("pk"))),
-        order__created_at__gte=now - LATELY,
-        order__state=Order.State.PAID,
-        order__paid_at__lte=now - UNDELIVERED,
-        order__attention="",
-    )
-    ungiven = missing.order_by("-order__created_at").values_list("order__reference", "order__created_at")[:MOST]
-    waiting = {reference: f"order {reference}, mail waits since {_time(at)}" for reference, at in unsent}
-    without = {reference: f"order {reference} of {_time(at)}, no access" for reference, at in ungiven}
-    return [Case(reference, line) for reference, line in (waiting | without).items()][:MOST]
-
-
-def _unhandled(now: datetime) -> list[Case]:
-    states = StripeEvent.State
-    # Two queries, each in the order of its own index: together they would read every event there ever was.
-    late = StripeEvent.objects.filter(state=states.RECEIVED, received_at__lte=now - UNHANDLED)
-    failed = StripeEvent.objects.filter(state=states.FAILED)
-    return [
-        # Given up is another case than late, so the key holds the state.
-        Case(f"{event_id} {what}", f"event {event_id} ({kind}), {what}, received {_time(at)}")
-        for what, events in (
-            ("given up", failed.order_by("-received_at")),
-            ("not handled yet", late.order_by("-next_attempt_at")),
-        )
-        for event_id, kind, at in events.values_list("event_id", "type", "received_at")[:MOST]
-    ][:MOST]
-
-
-def _given_up(now: datetime) -> list[Case]:
-    """Mails given up on, unless a later mail of the same order was written since."""
-    later = Delivery.objects.filter(order=OuterRef("order"), pk__gt=OuterRef("pk"))
-    mails = Delivery.objects.filter(~Exists(later), state=Delivery.State.GAVE_UP).order_by("-created_at")
-    return [
-        Case(str(pk), f"order {reference}, written {_time(at)}")
-        for pk, reference, at in mails.values_list("pk", "order__reference", "created_at")[:MOST]
-    ]
-
-
-def _attention(now: datetime) -> list[Case]:
-    orders = Order.objects.exclude(attention="").order_by("-created_at")
-    return _orders(orders.values_list("reference", "created_at")[:MOST])
-
-
-def _disputes(now: datetime) -> list[Case]:
-    """An order's access is suspended in the transaction that absorbs its dispute, and that has an index."""
-    disputed = Entitlement.objects.filter(reason=Entitlement.Reason.DISPUTED)
-    orders = disputed.values_list("order_line__order__reference").annotate(at=Max("order_line__order__created_at"))
-    return _orders(orders.order_by("-at")[:MOST])
-
-
-def _orders(rows: Iterable[tuple[Any, ...]]) -> list[Case]:
-    return [Case(reference, f"order {reference} of {_time(at)}") for reference, at in rows]
-
-
-def _refused(now: datetime) -> list[Case]:
-    counted = WebhookMinute.objects.filter(minute__gt=now - SPIKE_WINDOW).aggregate(
-        refused=Sum("refused", default=0), failed=Sum("failed", default=0)
-    )
-    if counted["refused"] + counted["failed"] < SPIKE:
-        return []
-    minutes = int(SPIKE_WINDOW.total_seconds() // 60)
-    line = f"{counted['refused']} answered with 4xx and {counted['failed']} with 5xx in {minutes} minutes"
-    return [Case("spike", line)]
-
-
-def _clock(now: datetime) -> list[Case]:
-    """Timestamps that Stripe signed, far from our own time: too late by more than five minutes is refused."""
-    skew = WebhookMinute.objects.filter(minute__gt=now - SPIKE_WINDOW).exclude(clock_skew=0)
-    most, least = skew.aggregate(most=Max("clock_skew"), least=Min("clock_skew")).values()
-    cases = []
-    if most is not None and most > refusals.SKEW:
-        cases.append(Case("behind", f"this machine's clock is {most} seconds behind Stripe's"))
-    if least is not None and least < -refusals.SKEW:
-        cases.append(Case("ahead", f"this machine's clock is {-least} seconds ahead of Stripe's"))
-    return cases
-
-
-def _time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
-
-
-CONDITIONS: dict[Kind, Callable[[datetime], list[Case]]] = {
-    Kind.UNDELIVERED: _undelivered,
-    Kind.EVENT: _unhandled,
-    Kind.MAIL: _given_up,
-    Kind.ATTENTION: _attention,
-    Kind.DISPUTE: _disputes,
-    Kind.WEBHOOK: _refused,
-    Kind.CLOCK: _clock,
-}
-
-
-def _orders_page(query: str) -> str:
-    return f"{settings.SITE_URL}{reverse('admin:orders_order_changelist')}?{query}"
-
-
-# What is wrong, and what helps.
-TEXTS: dict[Kind, tuple[str, Callable[[], str]]] = {
-    Kind.UNDELIVERED: (
-        "These orders are paid, and two minutes later not delivered:",
-        lambda: "What waits, and why:\n  python manage.py stuck --minutes 2\nDo it now:\n  python manage.py sweep",
-    ),
-    Kind.EVENT: (
-        "These events of Stripe are not handled, five minutes after they came or after the last try:",
-        lambda: (
-            "What waits, and why:\n  python manage.py stuck\nAgain, once the cause is gone:\n"
-            "  python manage.py replay --failed"
-        ),
-    ),
-    Kind.MAIL: (
-        "The mail of these orders was refused or could not be sent for days. Their books are in the library:",
-        lambda: "Ask the buyer for an address that works, then:\n  python manage.py resend ORDER --to ADDRESS",
-    ),
-    Kind.ATTENTION: (
-        "These orders need a person:",
-        lambda: (
-            f"Why, in the admin:\n  {_orders_page('attention=yes')}\nAgain, once the cause is gone:\n"
-            "  python manage.py replay --order ORDER"
-        ),
-    ),
-    Kind.DISPUTE: (
-        "The buyer's bank disputes these payments. The access is suspended; Stripe sets a date for your answer:",
-        lambda: f"The orders, in the admin:\n  {_orders_page('dispute__exact=open')}",
-    ),
-    Kind.WEBHOOK: (
-        "The shop does not accept what is posted to its webhook:",
-        lambda: (
-            "If Stripe's dashboard shows failed deliveries, compare STRIPE_WEBHOOK_SECRETS with the endpoint's\n"
-            "signing secret; if not, strangers are knocking. Then fetch what was missed:\n  python manage.py reconcile"
-        ),
-    ),
-    Kind.CLOCK: (
-        "The clocks disagree. Beyond five minutes the shop refuses Stripe's webhooks:",
-        lambda: "Is the time set by NTP?\n  timedatectl",
-    ),
-}

@@ -44,13 +44,15 @@ def buy(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect(on_its_way)
     # Stolen cards are tried out where a checkout costs nothing. What a visitor owns or gets for free is not counted.
     if not ratelimit.consume(request, action="checkout", key=f"product {product.pk}"):
-        return render(request, "429.html", status=429)
+        too_many: HttpResponse = ratelimit.respond_429(request)
+        return too_many
     try:
         order, url = checkout.begin(product, user=user, browser=browser.key(request))
     except (stripe_api.StripeUnavailable, stripe_api.StripeRefused):
         log.exception("checkout for %s could not begin", product)
         return render(request, "orders/unavailable.html", {"product": product}, status=503)
     browser.remember(request, order)
+    browser.note_buyer(request, order)
     return HttpResponseRedirect(url, status=303)
 
 
@@ -105,7 +107,8 @@ def checkout_done(request: HttpRequest) -> HttpResponse:
     context = {
         "order": order,
         "items": library.items(Actor.of(request), order=order),
-        "mail": order.deliveries.filter(kind=Delivery.Kind.ORDER).first(),
+        "mail": order.deliveries.filter(kind=Delivery.Kind.ORDER).order_by("-seq").first(),
+        "may_correct": browser.may_correct(request, order),
         "refresh": REFRESH_SECONDS[min(count, len(REFRESH_SECONDS) - 1)],
         "looked": count + 1,
     }

@@ -1,19 +1,20 @@
 """Make our rows agree with what Stripe says: order, entitlements, mail. One transaction, no network, no Celery."""
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 
 from django.db import transaction
-from django.db.models.functions import Now
 from django.utils import timezone
 
-from catalog.models import Product
 from fulfillment import measures
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.announce import announce
+from fulfillment.models import Entitlement
 from orders import checkout, payments
 from orders.facts import Facts, is_marked
-from orders.models import Order, OrderLine, TimelineEntry
+from orders.matching import match
+from orders.models import Order, OrderLine, TimelineEntry, is_reference, new_reference
 
 log = logging.getLogger(__name__)
 
@@ -34,32 +35,38 @@ class Outcome:
 
 @transaction.atomic
 def converge(facts: Facts, *, seen: int, door: str) -> Outcome:
-    """Bring the order of `facts.session_id`, its entitlements and its delivery in line with `facts`.
+    """Bring the order of `facts.session_id`, its entitlements and its mails in line with `facts`.
 
     `seen` is the order's facts_version read before Stripe was asked. If it has moved since and the facts differ from
-    those absorbed meanwhile, ours may be the older ones: nothing is written and the outcome is stale. May be repeated
-    at will, at once from many processes; whatever Stripe says is an outcome, never an exception.
+    those absorbed meanwhile, ours may be the older ones: nothing is written and the outcome is stale, as it is when
+    the session was known to be further already. May be repeated at will, at once from many processes; whatever Stripe
+    says is an outcome, never an exception.
     """
     order = _locked_order(facts)
     if order is None:
         return Outcome(reason="a Checkout Session that was abandoned, or that another application made")
-    if order.facts_version != seen and order.facts_digest != facts.digest:
+    # `seen` was read by the session's id: it says nothing about an order that does not know its session (any more).
+    knows = order.stripe_session_id is not None
+    if knows and order.facts_version != seen and order.facts_digest != facts.digest:
+        return Outcome(order=order, stale=True)
+    if payments.is_behind(order, facts):
         return Outcome(order=order, stale=True)
     now = timezone.now()
-    lines = _locked_lines(order, facts)
-    before = order.attention
-    changes = payments.absorb(order, lines, facts, now=now)
+    lines, unmatched = _locked_lines(order, facts, door=door)
+    attention, refunded = order.attention, [line.refunded for line in lines]
+    changes = payments.absorb(order, lines, facts, now=now, unmatched=unmatched)
     order.facts_version += 1
     order.facts_digest = facts.digest
     order.save()
-    OrderLine.objects.bulk_update(lines, ["refunded"])
-    if order.attention and order.attention != before:
+    OrderLine.objects.bulk_update(
+        [line for line, before in zip(lines, refunded, strict=True) if line.refunded != before], ["refunded"]
+    )
+    if order.attention and order.attention != attention:
         log.error("order %s needs a person: %s", order.reference, order.attention)
-    for change in changes:
-        order.timeline.create(kind=change.kind, door=door, detail=change.detail)
-    if not payments.mismatch(order, lines, facts):
-        deliver(order, lines, door=door)
-    return Outcome(order=order, due=_due(order))
+    _note(order, [(change.kind, change.detail) for change in changes], door=door)
+    deliverable = [] if payments.mismatch(order, lines, facts) else lines
+    _grant(order, deliverable, door=door)
+    return Outcome(order=order, due=announce(order, deliverable, facts.refunds))
 
 
 def _locked_order(facts: Facts) -> Order | None:
@@ -86,41 +93,82 @@ def _own_order(facts: Facts) -> Order | None:
     )
 
 
+def _original(facts: Facts) -> Order | None:
+    """The order whose expired session was recovered: Stripe made this one as its copy, metadata included.
+
+    https://docs.stripe.com/payments/checkout/abandoned-carts
+    """
+    if not facts.recovered_from or facts.payment_link:
+        return None
+    began = Order.objects.filter(source=Order.Source.CHECKOUT).exclude(stripe_session_id=facts.session_id)
+    order = began.filter(stripe_session_id=facts.recovered_from).first()
+    reference = facts.metadata.get("storefront_order")
+    if order is None and reference == facts.client_reference_id:  # a copy of a copy, of which nobody told us
+        return began.filter(reference=reference).first()
+    return order
+
+
+def _lost_reference(facts: Facts) -> str:
+    """The number of an order of our own that is gone with a database, as its mails name it; "" for all others."""
+    reference = facts.metadata.get("storefront_order", "")
+    ours = reference == facts.client_reference_id and not facts.payment_link and is_reference(reference)
+    return reference if ours and not Order.objects.filter(reference=reference).exists() else ""
+
+
 def _order_from(facts: Facts) -> Order:
+    """One of a Payment Link, the copy of a recovered one, or our own whose row was lost with a database."""
+    original, lost = _original(facts), _lost_reference(facts)
     return Order(
-        source=Order.Source.PAYMENT_LINK,
+        reference=lost or new_reference(),
+        user_id=original.user_id if original else None,
+        email=original.email if original else "",
+        source=Order.Source.CHECKOUT if original or lost else Order.Source.PAYMENT_LINK,
         stripe_session_id=facts.session_id,
-        currency=facts.currency,
+        currency=original.currency if original else facts.currency,
         livemode=facts.livemode,
     )
 
 
-def _locked_lines(order: Order, facts: Facts) -> list[OrderLine]:
-    """The order's lines by id. One that came by a Payment Link gets its line from the slug, as soon as it is known."""
+def _locked_lines(order: Order, facts: Facts, *, door: str) -> tuple[list[OrderLine], str]:
+    """The order's lines by id, and why there are none. What we did not begin gets its lines as soon as they are known:
+    as sold the first time from the order that was recovered, or from what Stripe says was sold."""
     lines = list(order.lines.select_for_update().order_by("pk"))
-    if lines or facts.line_count > 1 or payments.state_of(facts) in (Order.State.OPEN, Order.State.EXPIRED):
-        return lines
-    slug = facts.metadata.get("product_slug", "")
-    product = Product.objects.filter(slug__iexact=slug).exclude(slug="").first()
-    edition = product.edition_on_sale() if product else None
-    if product is None or edition is None:
-        return []
-    return [checkout.add_line(order, product, edition, unit_price=facts.amount_subtotal)]
+    if lines:
+        return lines, ""
+    if original := _original(facts):
+        _note(order, [(TimelineEntry.Kind.CREATED, f"recovered from order {original.reference}")], door=door)
+        return [_copy(line, order) for line in original.lines.order_by("pk")], ""
+    if payments.state_of(facts) in (Order.State.OPEN, Order.State.EXPIRED):
+        return [], ""
+    sold, unmatched = match(facts)
+    added = [
+        checkout.add_line(order, one.product, one.edition, unit_price=one.unit_price, quantity=one.quantity)
+        for one in sold
+    ]
+    return added, unmatched
+
+
+def _copy(line: OrderLine, order: Order) -> OrderLine:
+    return OrderLine.objects.create(
+        order=order,
+        product_id=line.product_id,
+        edition_id=line.edition_id,
+        name=line.name,
+        unit_price=line.unit_price,
+        quantity=line.quantity,
+    )
+
+
+def _note(order: Order, entries: Iterable[tuple[TimelineEntry.Kind, str]], *, door: str) -> None:
+    TimelineEntry.objects.bulk_create(
+        [TimelineEntry(order=order, kind=kind, door=door, detail=detail[:300]) for kind, detail in entries]
+    )
 
 
 def deliver(order: Order, lines: list[OrderLine], *, door: str) -> None:
     """Give each line the access that the order's facts allow, and write the order's mail once it is paid."""
-    granted = [
-        _grant(order, line, door=door)
-        for line in lines
-        if order.is_paid or Entitlement.objects.filter(order_line=line).exists()
-    ]
-    if any(granted):
-        transaction.on_commit(partial(measures.in_library, order), robust=True)
-    if order.is_paid and lines and order.email:
-        Delivery.objects.get_or_create(
-            order=order, kind=Delivery.Kind.ORDER, seq=1, defaults={"recipient": order.email}
-        )
+    _grant(order, lines, door=door)
+    announce(order, lines)
 
 
 def access_of(order: Order, line: OrderLine) -> tuple[Entitlement.State, Entitlement.Reason]:
@@ -137,22 +185,25 @@ def access_of(order: Order, line: OrderLine) -> tuple[Entitlement.State, Entitle
     return states.ACTIVE, reasons.NONE
 
 
-def _grant(order: Order, line: OrderLine, *, door: str) -> bool:
-    """Whether this is the first time that the line gets an entitlement."""
-    state, reason = access_of(order, line)
-    email = "" if order.user_id else order.email
-    entitlement, created = Entitlement.objects.get_or_create(
-        order_line=line, defaults={"product_id": line.product_id, "state": state, "reason": reason}
-    )
-    entitlement.user_id, entitlement.email = order.user_id, email
-    changed = created or (entitlement.state, entitlement.reason) != (state, reason)
-    entitlement.state, entitlement.reason = state, reason
-    entitlement.save()
-    if changed:
-        detail = f"{line.name}: {state.label}" + (f", {reason.label}" if reason else "")
-        order.timeline.create(kind=TimelineEntry.Kind.ACCESS, door=door, detail=detail[:300])
-    return created
-
-
-def _due(order: Order) -> tuple[int, ...]:
-    return tuple(Delivery.objects.due(Now()).filter(order=order).values_list("pk", flat=True))
+def _grant(order: Order, lines: list[OrderLine], *, door: str) -> None:
+    """Each line of a paid order has an entitlement, and each entitlement follows what is known of the money."""
+    known = {one.order_line_id: one for one in Entitlement.objects.filter(order_line__in=lines)}
+    entries = []
+    for line in lines:
+        entitlement = known.get(line.pk)
+        if entitlement is None and not order.is_paid:
+            continue
+        state, reason = access_of(order, line)
+        wanted = (state, reason, order.user_id, "" if order.user_id else order.email)
+        right = entitlement or Entitlement(order_line=line, product_id=line.product_id, state="", reason="")
+        before = (right.state, right.reason, right.user_id, right.email)
+        if before == wanted:
+            continue
+        right.state, right.reason, right.user_id, right.email = wanted
+        right.save()
+        if before[:2] != wanted[:2]:
+            detail = f"{line.name}: {state.label}" + (f", {reason.label}" if reason else "")
+            entries.append((TimelineEntry.Kind.ACCESS, detail))
+    _note(order, entries, door=door)
+    if len(known) < len(lines) and order.is_paid:
+        transaction.on_commit(partial(measures.in_library, order), robust=True)

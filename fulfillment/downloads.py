@@ -1,6 +1,5 @@
 """Bytes: decide, log, and hand over — streamed in ranges, by nginx, or by a presigned address of the storage."""
 
-import ipaddress
 import logging
 import re
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from django.utils import timezone
 from django.utils.http import content_disposition_header
 from django.views.decorators.http import require_safe
 
+from accounts.visitors import address_of, agent_of
 from catalog.models import File
 from fulfillment import links
 from fulfillment.access import Actor, Permission, may_read
@@ -42,7 +42,7 @@ def download(request: HttpRequest, file_id: int) -> HttpResponseBase:
     """The bytes of one file, or 404 for whoever may not have them now."""
     file = get_object_or_404(File.objects.select_related("edition__product"), pk=file_id)
     opened = links.read(request.GET.get("link", ""))
-    actor = Actor.of(request, link=opened.reference if opened and not opened.expired else "")
+    actor = Actor.of(request, link=opened.reference if opened and opened.is_open else "")
     permission = may_read(actor, file)
     if permission is None:
         raise Http404
@@ -52,34 +52,30 @@ def download(request: HttpRequest, file_id: int) -> HttpResponseBase:
 
 
 def record(request: HttpRequest, file: File, permission: Permission) -> None:
-    """Note the download. Ranges asked for within half an hour of each other belong to one."""
-    now = timezone.now()
+    """Note the download. Ranges asked for within half an hour of each other belong to one; their bytes add up."""
+    now, address, asked = timezone.now(), address_of(request), _bytes_asked(request, file)
     same = Download.objects.filter(
         entitlement=permission.entitlement,
         file=file,
         via=permission.via,
-        address=_address(request),
+        address=address,
         last_at__gt=now - SAME_DOWNLOAD,
     )
-    if not same.update(last_at=now, ranges=F("ranges") + 1):
+    if not same.update(last_at=now, ranges=F("ranges") + 1, bytes=F("bytes") + asked):
         Download.objects.create(
             entitlement=permission.entitlement,
             file=file,
             via=permission.via,
-            address=_address(request),
-            agent=request.headers.get("User-Agent", "").replace("\x00", "")[:200],
+            address=address,
+            agent=agent_of(request),
+            bytes=asked,
         )
 
 
-def _address(request: HttpRequest) -> str | None:
-    """The client's address, as the outermost of our own proxies saw it; None for what is not one."""
-    forwarded = request.headers.get("X-Forwarded-For", "").split(",")
-    trusted = settings.TRUSTED_PROXY_COUNT
-    claimed = forwarded[-trusted] if 0 < trusted <= len(forwarded) else request.META.get("REMOTE_ADDR", "")
-    try:
-        return str(ipaddress.ip_address(claimed.strip()))
-    except ValueError:
-        return None
+def _bytes_asked(request: HttpRequest, file: File) -> int:
+    """What this request is answered with, whoever sends it: the whole file, one range of it, or nothing."""
+    found = _requested(request, file.size, _etag(file))
+    return file.size if found is None else max(0, found[1] - found[0] + 1)
 
 
 def respond(request: HttpRequest, file: File) -> HttpResponseBase:
@@ -129,7 +125,7 @@ def _ranged(request: HttpRequest, file: File, source: IO[bytes]) -> HttpResponse
 
     Several ranges at once are answered with the whole file, as the RFC allows.
     """
-    etag = f'"{file.sha256}"'
+    etag = _etag(file)
     headers = {"Accept-Ranges": "bytes", "ETag": etag}
     found = _requested(request, file.size, etag)
     if found is None:
@@ -143,6 +139,10 @@ def _ranged(request: HttpRequest, file: File, source: IO[bytes]) -> HttpResponse
     headers |= {"Content-Range": f"bytes {first}-{last}/{file.size}", "Content-Length": str(last - first + 1)}
     # Django closes the generator with the response, and the generator closes the file.
     return StreamingHttpResponse(_slice(source, first, last), content_type=file.media_type, status=206, headers=headers)
+
+
+def _etag(file: File) -> str:
+    return f'"{file.sha256}"'
 
 
 def _requested(request: HttpRequest, size: int, etag: str) -> tuple[int, int] | None:

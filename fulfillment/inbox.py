@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection
+import orjson
+import psycopg
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.utils import CursorWrapper
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from fulfillment import event_types, measures
+from fulfillment.event_types import By
 from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
 from orders import stripe_api
@@ -28,21 +33,22 @@ BACK_OFF = [timedelta(seconds=s) for s in (5, 30, 120, 600, 1800, 3600, 7200, 14
 EVENT_ID = re.compile(r"evt_[A-Za-z0-9_]{1,250}", re.ASCII)
 PLAIN = re.compile(r"[A-Za-z0-9_.\-]{0,250}", re.ASCII)
 
-# What leads to a Checkout Session: its own events by id, those about the money through the PaymentIntent behind them.
-# https://docs.stripe.com/api/events/types
-SESSION_TYPES = {
-    f"checkout.session.{what}" for what in ("completed", "async_payment_succeeded", "async_payment_failed", "expired")
-}
-INTENT_TYPES = {"payment_intent.succeeded", "payment_intent.payment_failed", "payment_intent.canceled"}
-MONEY_TYPES = {
-    "charge.refunded",
-    "charge.refund.updated",
-    "refund.created",
-    "refund.updated",
-    "refund.failed",
-    *(f"charge.dispute.{what}" for what in ("created", "updated", "closed", "funds_withdrawn", "funds_reinstated")),
-}
-TYPES = SESSION_TYPES | INTENT_TYPES | MONEY_TYPES
+
+INSERT = """
+    INSERT INTO fulfillment_stripeevent (event_id, type, object_id, livemode, account, api_version, endpoint, body,
+        state, attempts, note)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0, %s)
+    ON CONFLICT (event_id) DO UPDATE
+    SET state = EXCLUDED.state, next_attempt_at = EXCLUDED.next_attempt_at, body = EXCLUDED.body, note = ''
+    WHERE fulfillment_stripeevent.state = 'ignored' AND EXCLUDED.state = 'received'
+        AND fulfillment_stripeevent.handled_at IS NULL"""
+
+
+class Prepared(psycopg.Cursor[Any]):
+    """A cursor whose statement each connection of the pool plans once."""
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        return super().execute(query, params, prepare=True, **options)
 
 
 class EventMalformed(ValueError):
@@ -71,10 +77,7 @@ class Parsed:
 
 def parse(body: bytes) -> Parsed:
     """Raises EventMalformed for anything but one JSON object with a Stripe event's id and type."""
-    try:
-        event = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise EventMalformed("not JSON") from error
+    event = _json(body)
     if not isinstance(event, dict) or not EVENT_ID.fullmatch(_text(event.get("id"))):
         raise EventMalformed("not a Stripe event")
     return Parsed(
@@ -85,6 +88,17 @@ def parse(body: bytes) -> Parsed:
         account=_text(event.get("account")),
         api_version=_text(event.get("api_version"))[:40],
     )
+
+
+def _json(body: bytes) -> Any:
+    """The decoded body. What the quick parser refuses and Python takes (NaN, half of a surrogate pair) is taken."""
+    try:
+        return orjson.loads(body)
+    except ValueError:
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise EventMalformed("not JSON") from error
 
 
 def _text(value: Any) -> str:
@@ -98,42 +112,38 @@ def _object(event: dict[str, Any]) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def store(body: bytes) -> str | None:
+def store(body: bytes, *, endpoint: str = "") -> str | None:
     """Write a verified event into the inbox; returns its id, or None when nothing will ever follow from it.
 
-    May be repeated: the first row stays as it is, unless it was ignored for a mode that the shop's key has by now.
+    `endpoint` is the label of the secret that signed it. May be repeated: the first row stays as it is, unless it was
+    ignored for a mode that the shop's key has by now.
     Raises EventMalformed; OperationalError when the database cannot take it.
     """
     parsed = parse(body)
     reason = _reason_to_ignore(parsed)
     state = StripeEvent.State.IGNORED if reason else StripeEvent.State.RECEIVED
-    with connection.cursor() as cursor:
+    database = connections[DEFAULT_DB_ALIAS]
+    database.ensure_connection()
+    # Django's own cursors write the values into the text, which PostgreSQL then plans anew each time.
+    with CursorWrapper(Prepared(database.connection), database) as cursor:
         cursor.execute(
-            """INSERT INTO fulfillment_stripeevent (event_id, type, object_id, livemode, account, api_version, body,
-                   state, attempts, note)
-               VALUES (%s, %s, %s, %s, %s, %s, %s, %s, 0, %s)
-               ON CONFLICT (event_id) DO UPDATE
-               SET state = EXCLUDED.state, next_attempt_at = EXCLUDED.next_attempt_at, body = EXCLUDED.body, note = ''
-               WHERE fulfillment_stripeevent.state = 'ignored' AND EXCLUDED.state = 'received'
-                   AND fulfillment_stripeevent.handled_at IS NULL""",
+            INSERT,
             [
                 parsed.event_id, parsed.type, parsed.object_id, parsed.livemode, parsed.account, parsed.api_version,
-                body, state, reason,
+                endpoint, body, state.value, reason,
             ],
         )  # fmt: skip
-    if parsed.livemode != stripe_api.is_live():
-        log.error("event %s is ignored: %s", parsed.event_id, reason)
+        is_new = cursor.rowcount
+    if reason and is_new:
+        measures.event_settled(parsed.type, state)
+        log.info("event %s is ignored: %s", parsed.event_id, reason)
     return None if reason else parsed.event_id
 
 
 def _reason_to_ignore(parsed: Parsed) -> str:
-    if parsed.livemode != stripe_api.is_live():
-        return (
-            f"livemode is {parsed.livemode}, this shop's key is for {'live' if stripe_api.is_live() else 'test'} mode"
-        )
-    if parsed.type not in TYPES:
-        return "nothing in the shop follows from this type"
-    return ""
+    return event_types.reason_to_ignore(
+        parsed.type, account=parsed.account, livemode=parsed.livemode, shop_is_live=stripe_api.is_live()
+    )
 
 
 def handle(event_id: str) -> bool:
@@ -167,12 +177,13 @@ def handle(event_id: str) -> bool:
 
 
 def _work(event: StripeEvent) -> str:
+    """What to note on the handled row: of a warning the order it is about, for the alert that names it."""
     outcome = fulfill(session_of(event), door="webhook")
     if outcome.stale:
         raise stripe_api.StripeUnavailable("others are changing the same order")
-    if outcome.is_foreign:
+    if outcome.order is None:
         raise EventIgnored(outcome.reason)
-    return ""
+    return f"order {outcome.order.reference}" if event.type == event_types.FRAUD_WARNING else ""
 
 
 def session_of(event: StripeEvent) -> str:
@@ -182,19 +193,26 @@ def session_of(event: StripeEvent) -> str:
     """
     if event.account:
         raise EventIgnored(f"an event of the connected account {event.account}")
-    if event.type in SESSION_TYPES:
+    by = event_types.LEADS.get(event.type)
+    if by is None:
+        raise EventIgnored("nothing in the shop follows from this type")
+    if by is By.SESSION:
         return event.object_id
-    intent_id = event.object_id
-    if event.type in MONEY_TYPES:
-        if not event.body:
-            raise EventPurged("its body was purged: replay its order or session instead")
-        intent_id = _text(_object(json.loads(bytes(event.body))).get("payment_intent"))
+    intent_id = event.object_id if by is By.INTENT else _named_intent(event)
     if not intent_id:
         raise EventIgnored("no PaymentIntent behind it")
     session_id = session_behind(intent_id)
     if session_id is None:
         raise EventIgnored("a payment that no Checkout Session made")
     return session_id
+
+
+def _named_intent(event: StripeEvent) -> str:
+    """The id of the PaymentIntent that the event's object names, or ""."""
+    if not event.body:
+        raise EventPurged("its body was purged: replay its order or session instead")
+    named = _object(json.loads(bytes(event.body))).get("payment_intent")
+    return _text(named.get("id") if isinstance(named, dict) else named)
 
 
 def session_behind(intent_id: str) -> str | None:
@@ -205,18 +223,21 @@ def session_behind(intent_id: str) -> str | None:
 
 def _finish(event: StripeEvent, claim: uuid.UUID, *, state: StripeEvent.State, note: str) -> bool:
     """Only who still holds the claim may finish: a worker that overslept its lease has lost the row to another."""
-    return bool(
-        StripeEvent.objects.filter(pk=event.pk, claim=claim, state=StripeEvent.State.RECEIVED).update(
-            state=state, handled_at=timezone.now(), note=note, claim=None
-        )
-    )
+    held = StripeEvent.objects.filter(pk=event.pk, claim=claim, state=StripeEvent.State.RECEIVED)
+    finished = bool(held.update(state=state, handled_at=timezone.now(), note=note, claim=None))
+    if finished:
+        measures.event_settled(event.type, state)
+    return finished
 
 
 def _postpone(event: StripeEvent, claim: uuid.UUID, *, note: str, may_park: bool = True) -> None:
     parked = may_park and event.attempts >= len(BACK_OFF)
-    StripeEvent.objects.filter(pk=event.pk, claim=claim).update(
-        state=StripeEvent.State.FAILED if parked else StripeEvent.State.RECEIVED,
+    state = StripeEvent.State.FAILED if parked else StripeEvent.State.RECEIVED
+    held = StripeEvent.objects.filter(pk=event.pk, claim=claim).update(
+        state=state,
         next_attempt_at=Now() + BACK_OFF[min(event.attempts, len(BACK_OFF)) - 1],
         note=note.replace("\x00", "")[:2000],
         claim=None,
     )
+    if held and parked:
+        measures.event_settled(event.type, state)

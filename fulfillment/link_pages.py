@@ -24,6 +24,8 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
     opened = links.read(token)
     if opened is None:
         return _private(render(request, "fulfillment/link_invalid.html", status=404))
+    if opened.voided:
+        return _voided(request)
     order = get_object_or_404(Order, reference=opened.reference)
     if opened.expired:
         return _private(render(request, "fulfillment/link_expired.html", {"token": token, "sent": False}, status=410))
@@ -37,7 +39,7 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
 def link_file(request: HttpRequest, token: str, file_id: int) -> HttpResponse:
     """Send the browser on to the bytes, which it can then ask for in ranges."""
     opened = links.read(token)
-    if opened is None or opened.expired:
+    if opened is None or not opened.is_open:
         return HttpResponseRedirect(reverse("link", args=[token]), status=303)
     file = get_object_or_404(File.objects.select_related("edition__product"), pk=file_id)
     if may_read(Actor(link=opened.reference), file) is None:
@@ -53,6 +55,8 @@ def link_fresh(request: HttpRequest, token: str) -> HttpResponse:
     opened = links.read(token)
     if opened is None:
         return _private(render(request, "fulfillment/link_invalid.html", status=404))
+    if opened.voided:  # whoever holds it may be the wrong person: nothing follows from it, not even a mail
+        return _voided(request)
     resend(get_object_or_404(Order, reference=opened.reference), Delivery.Kind.LINK)
     return _private(render(request, "fulfillment/link_expired.html", {"token": token, "sent": True}))
 
@@ -64,6 +68,10 @@ def order_link(request: HttpRequest, reference: str) -> HttpResponse:
     order = get_object_or_404(visible_orders(request), reference=reference)
     resend(order, Delivery.Kind.LINK)
     return HttpResponseRedirect(f"{order.get_absolute_url()}?sent=1", status=303)
+
+
+def _voided(request: HttpRequest) -> HttpResponse:
+    return _private(render(request, "fulfillment/link_voided.html", status=410))
 
 
 def _private(response: HttpResponse) -> HttpResponse:

@@ -5,9 +5,12 @@ from typing import Any
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
+from django.urls import reverse
 
+from catalog import money
 from fulfillment import links
-from fulfillment.models import Delivery
+from fulfillment.models import Delivery, Entitlement
+from orders.models import OrderLine
 
 
 def compose(delivery: Delivery) -> EmailMultiAlternatives:
@@ -27,11 +30,28 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
 
 def _context(delivery: Delivery) -> dict[str, Any]:
     order = delivery.order
+    lines = list(order.lines.select_related("product", "entitlement"))
     return {
         "order": order,
-        "lines": order.lines.select_related("product"),
+        "lines": lines,
+        "amount": money.display(delivery.amount, order.currency),
+        "is_whole": delivery.amount == order.refunded,
+        "ended": _names(lines, Entitlement.State.REVOKED),
+        "kept": _names(lines, Entitlement.State.ACTIVE),
+        "again": _product_page(lines),
         "link": links.address(order),
         "link_hours": settings.LINK_HOURS,
         "site_name": settings.SITE_NAME,
         "site_url": settings.SITE_URL,
     }
+
+
+def _names(lines: list[OrderLine], state: Entitlement.State) -> list[str]:
+    """What the order's buyer has access to in this state, as sold."""
+    return [line.name for line in lines if (right := getattr(line, "entitlement", None)) and right.state == state]
+
+
+def _product_page(lines: list[OrderLine]) -> str:
+    """Where the order can be made once more."""
+    product = lines[0].product if len(lines) == 1 else None
+    return settings.SITE_URL + (product.get_absolute_url() if product and product.is_on_sale else reverse("catalog"))

@@ -5,6 +5,7 @@ import logging
 from django.utils import timezone
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from fulfillment.event_types import label
 from orders.models import Order
 
 log = logging.getLogger(__name__)
@@ -14,6 +15,11 @@ REGISTRY = CollectorRegistry()
 SECONDS = (0.25, 0.5, 1, 2, 3, 5, 10, 30, 60, 120, 300, 900, 3600, 86400)
 
 WEBHOOK_ANSWERS = Counter("shop_webhook_answers", "Answers to Stripe's webhooks.", ["status"], registry=REGISTRY)
+EVENTS = Counter(
+    "shop_events_settled", "Events of Stripe handled, ignored or given up.", ["type", "state"], registry=REGISTRY
+)
+ALERTS = Counter("shop_alerts", "Mails to those who run the shop.", ["kind"], registry=REGISTRY)
+PASSES = Counter("shop_sweep_passes", "Passes of the sweep, by what it looks after.", ["lane"], registry=REGISTRY)
 PAID_TO_LIBRARY = Histogram(
     "shop_paid_to_library_seconds", "From the payment to the first access.", buckets=SECONDS, registry=REGISTRY
 )
@@ -22,12 +28,28 @@ PAID_TO_MAIL = Histogram(
 )
 
 
-def webhook_answered(status: int) -> None:
-    """Never in the way of an answer: a full disk or a folder that was deleted costs the figure alone."""
+def _count(counter: Counter, *labels: str | int) -> None:
+    """Never in the way of the work: a full disk or a folder that was deleted costs the figure alone."""
     try:
-        WEBHOOK_ANSWERS.labels(status).inc()
+        counter.labels(*labels).inc()
     except OSError as error:
-        log.warning("an answer could not be counted: %s", error)
+        log.warning("%s could not be counted: %s", counter, error)
+
+
+def webhook_answered(status: int) -> None:
+    _count(WEBHOOK_ANSWERS, status)
+
+
+def event_settled(kind: str, state: str) -> None:
+    _count(EVENTS, label(kind), state)
+
+
+def alert_mailed(kind: str) -> None:
+    _count(ALERTS, kind)
+
+
+def swept(lane: str) -> None:
+    _count(PASSES, lane)
 
 
 def in_library(order: Order) -> None:

@@ -9,6 +9,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from catalog.models import File, Product
+from fulfillment.book_models import BooksCheck, Difference  # noqa: F401 - Django looks for models here
+from fulfillment.event_types import FRAUD_WARNING
 from orders.models import Order, OrderLine
 
 
@@ -35,6 +37,10 @@ class StripeEvent(models.Model):
     livemode = models.BooleanField(default=False)
     account = models.CharField(max_length=255, blank=True, help_text="The connected account, if any.")
     api_version = models.CharField(max_length=40, blank=True)
+    # The default is the database's too: while a release goes out, the one before it still inserts.
+    endpoint = models.CharField(
+        max_length=40, blank=True, default="", db_default="", help_text="The label of the secret that signed it."
+    )
     body = models.BinaryField(help_text="The raw bytes that were signed.")  # empty once purged
     received_at = models.DateTimeField(db_default=Now())
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
@@ -58,6 +64,9 @@ class StripeEvent(models.Model):
             models.Index("next_attempt_at", name="event_unhandled", condition=Q(state="received")),
             models.Index(fields=("-received_at",), name="event_newest"),
             models.Index("received_at", name="event_failed", condition=Q(state="failed")),
+            # For the alerts: events of the other mode, and warnings of fraud.
+            models.Index("livemode", "received_at", name="event_ignored", condition=Q(state="ignored", account="")),
+            models.Index("received_at", name="event_fraud_warning", condition=Q(type=FRAUD_WARNING)),
         )
 
     def __str__(self) -> str:
@@ -137,6 +146,10 @@ class Delivery(models.Model):
     class Kind(models.TextChoices):
         ORDER = "order", "order and its files"
         LINK = "link", "fresh link"
+        WAITING = "waiting", "payment on its way"
+        FAILED = "failed", "payment failed"
+        REFUND = "refund"
+        REFUND_FAILED = "refund_failed", "refund failed"
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -144,13 +157,17 @@ class Delivery(models.Model):
         SENT = "sent"
         UNCONFIRMED = "unconfirmed"
         GAVE_UP = "gave_up", "gave up"
+        WITHDRAWN = "withdrawn", "no longer needed"
 
     DUE_STATES = (State.PENDING, State.SENDING, State.UNCONFIRMED)
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="deliveries")
-    kind = models.CharField(max_length=10, choices=Kind)
+    kind = models.CharField(max_length=16, choices=Kind)
     seq = models.PositiveSmallIntegerField(default=1)
     recipient = models.CharField(max_length=254)
+    # Which of several happenings it tells of, by its id at Stripe, and the minor units that are its news.
+    about = models.CharField(max_length=255, blank=True, default="", db_default="")
+    amount = models.BigIntegerField(default=0, db_default=0)
     state = models.CharField(max_length=12, choices=State, default=State.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)
     # While a sender holds the row this is the end of its lease, by the database's clock.
@@ -165,6 +182,12 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         constraints = (
             models.UniqueConstraint("order", "kind", "seq", name="delivery_once"),
+            models.UniqueConstraint(
+                "order", "kind", "about", name="delivery_once_for_each_happening", condition=~Q(about="")
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind__in=("refund", "refund_failed")) | ~Q(about=""), name="delivery_of_refund_names_it"
+            ),
             models.CheckConstraint(
                 condition=~Q(state="sent") | Q(sent_at__isnull=False), name="delivery_sent_has_time"
             ),
@@ -236,6 +259,7 @@ class Download(models.Model):
     started_at = models.DateTimeField(default=timezone.now)
     last_at = models.DateTimeField(default=timezone.now)
     ranges = models.PositiveIntegerField(default=1)
+    bytes = models.BigIntegerField(default=0, db_default=0, help_text="Asked for, over all ranges.")
 
     class Meta:
         indexes = (models.Index(fields=("entitlement", "file", "-last_at"), name="download_recent"),)
@@ -255,6 +279,10 @@ class Alert(models.Model):
         DISPUTE = "dispute", "dispute opened"
         WEBHOOK = "webhook", "webhook refuses"
         CLOCK = "clock", "clock is wrong"
+        SILENCE = "silence", "a process is silent"
+        MODE = "mode", "events of the other mode"
+        FRAUD = "fraud", "early fraud warning"
+        BOOKS = "books", "books differ"
 
     kind = models.CharField(max_length=12, choices=Kind, unique=True)
     last_sent_at = models.DateTimeField(null=True, blank=True)
@@ -263,6 +291,7 @@ class Alert(models.Model):
     claim = models.UUIDField(null=True, blank=True)
     told = models.JSONField(default=list, blank=True, help_text="What the last mails named and is still so.")
     held_back = models.JSONField(default=list, blank=True, help_text="What came up since the last mail.")
+    reported_at = models.DateTimeField(null=True, blank=True, help_text="When Sentry was last told.")
 
     def __str__(self) -> str:
         return self.get_kind_display()
@@ -278,3 +307,15 @@ class WebhookMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.minute:%Y-%m-%d %H:%M}"
+
+
+class Heartbeat(models.Model):
+    """When a part of the shop last gave a sign of life, by the database's clock."""
+
+    name = models.CharField(max_length=20, primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+    # Set by who first found it silent, so that one look alone raises no alarm; gone with the next sign of life.
+    missed_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name

@@ -11,9 +11,10 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from fulfillment import measures, smtp
+from fulfillment.announce import still_true
 from fulfillment.mails import compose
 from fulfillment.models import Delivery, DeliveryAttempt
-from orders.models import TimelineEntry
+from orders.models import Order, TimelineEntry
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class ClaimLost(Exception):
 def send(delivery_id: int) -> bool:
     """Send one due mail, unless another sender holds it; True when it was accepted now.
 
-    May be repeated: an accepted mail is never sent again. The attempt is committed before the network is touched, so
-    a sender that dies leaves behind how far it came.
+    May be repeated: an accepted mail is never sent again, and one that is no longer true is withdrawn. The attempt is
+    committed before the network is touched, so a sender that dies leaves behind how far it came.
     """
     claim = uuid.uuid4()
     delivery = _claim(delivery_id, claim)
@@ -43,6 +44,8 @@ def send(delivery_id: int) -> bool:
         return False
     previous = delivery.attempt_log.last()
     if previous is not None and previous.finished_at is None and not _take_over(delivery, previous, claim):
+        return False
+    if not still_true(delivery) and _withdraw(delivery, claim):
         return False
     attempt = delivery.attempt_log.create()
     try:
@@ -67,6 +70,22 @@ def _claim(delivery_id: int, claim: uuid.UUID) -> Delivery | None:
         .update(state=State.SENDING, claim=claim, next_attempt_at=Now() + LEASE, attempts=F("attempts") + 1)
     )
     return Delivery.objects.select_related("order").get(pk=delivery_id) if claimed else None
+
+
+@transaction.atomic
+def _withdraw(delivery: Delivery, claim: uuid.UUID) -> bool:
+    """Settle a mail that would tell what is no longer so. False when it is true again by now.
+
+    The order's lock decides: whoever changes the order later sees that the mail was withdrawn, and writes another one
+    if there is need.
+    """
+    delivery.order = Order.objects.select_for_update(no_key=True).get(pk=delivery.order_id)
+    if still_true(delivery):
+        return False
+    held = Delivery.objects.filter(pk=delivery.pk, claim=claim)
+    if held.update(state=State.WITHDRAWN, claim=None):
+        _tell(delivery, State.WITHDRAWN)
+    return True
 
 
 def _take_over(delivery: Delivery, previous: DeliveryAttempt, claim: uuid.UUID) -> bool:
@@ -116,7 +135,7 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, claim: uuid.UUID, resu
     if row.state == State.SENT and (row.kind, row.seq) == (Delivery.Kind.ORDER, 1):
         transaction.on_commit(partial(measures.mail_accepted, delivery.order), robust=True)
     if row.state in (State.SENT, State.GAVE_UP):
-        _tell(delivery, State(row.state), result)
+        _tell(delivery, State(row.state), result.reply)
 
 
 def _after(delivery: Delivery, outcome: DeliveryAttempt.Outcome) -> tuple[Delivery.State, timedelta]:
@@ -133,10 +152,10 @@ def _after(delivery: Delivery, outcome: DeliveryAttempt.Outcome) -> tuple[Delive
     return State.PENDING, BACK_OFF[delivery.attempts - 1]
 
 
-def _tell(delivery: Delivery, state: Delivery.State, result: smtp.Result) -> None:
+def _tell(delivery: Delivery, state: Delivery.State, reply: str = "") -> None:
     # No address: the timeline outlives the wish to be forgotten.
     detail = f"{delivery.get_kind_display()}: {state.label}"
     if state == State.GAVE_UP:
-        log.error("order %s: mail given up: %s", delivery.order.reference, result.reply)
-        detail += f", {result.reply}"
+        log.error("order %s: mail given up: %s", delivery.order.reference, reply)
+        detail += f", {reply}"
     delivery.order.timeline.create(kind=TimelineEntry.Kind.MAIL, door="outbox", detail=detail[:300])

@@ -8,7 +8,7 @@ from celery.exceptions import SoftTimeLimitExceeded
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from fulfillment import inbox
+from fulfillment import event_types, inbox
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Cursor, Delivery, Entitlement, StripeEvent
 from fulfillment.preview import preview
@@ -80,7 +80,7 @@ def _events(since: datetime, now: datetime, found: Reconciled, dry_run: bool, sa
     told: set[str] = set()  # two slices share a second, and a dry run stores nothing that would tell
     while start < now:
         end = min(start + width, now)
-        listed = _missing(stripe_api.events_between(start, end, sorted(inbox.TYPES)))
+        listed = _missing(stripe_api.events_between(start, end, sorted(event_types.TYPES)))
         missing = {event_id: body for event_id, body in listed.items() if event_id not in told}
         told.update(missing)
         found.missing += len(missing)
@@ -130,7 +130,7 @@ def _sessions(since: datetime, now: datetime, found: Reconciled, dry_run: bool, 
 def _orders(session_ids: list[str]) -> Iterable[Order]:
     lines = OrderLine.objects.filter(order=OuterRef("pk"))
     without_access = lines.filter(~Exists(Entitlement.objects.filter(order_line=OuterRef("pk"))))
-    mails = Delivery.objects.filter(order=OuterRef("pk"))
+    mails = Delivery.objects.filter(order=OuterRef("pk"), kind=Delivery.Kind.ORDER)
     return Order.objects.filter(stripe_session_id__in=session_ids).annotate(
         lacks=Exists(without_access) | ~Exists(mails)
     )

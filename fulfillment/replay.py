@@ -9,7 +9,7 @@ from functools import partial
 from celery.exceptions import SoftTimeLimitExceeded
 from django.utils import timezone
 
-from fulfillment import inbox
+from fulfillment import event_types, inbox, measures
 from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
 from fulfillment.preview import preview
@@ -17,6 +17,7 @@ from orders import stripe_api
 from orders.models import Order
 
 SHOW_EVERY = 100  # things replayed
+LONGEST_NAME = 80  # of a thing, as it is shown
 Say = Callable[[str], None]
 
 
@@ -125,19 +126,22 @@ def _settle(event: StripeEvent, reason: str) -> None:
     and turned out to be ours."""
     states = StripeEvent.State
     open_states = [states.RECEIVED, states.FAILED] if reason else [states.RECEIVED, states.FAILED, states.IGNORED]
-    StripeEvent.objects.filter(pk=event.pk, state__in=open_states).update(
-        state=states.IGNORED if reason else states.HANDLED, handled_at=timezone.now(), note=reason, claim=None
-    )
+    state = states.IGNORED if reason else states.HANDLED
+    settled = StripeEvent.objects.filter(pk=event.pk, state__in=open_states)
+    if settled.update(state=state, handled_at=timezone.now(), note=reason, claim=None):
+        measures.event_settled(event.type, state)
 
 
 def _things(selection: Selection) -> Iterator[_Thing]:
     for session_id in selection.sessions:
-        yield _Thing(session_id, partial(str, session_id))
+        yield _Thing(_shown(session_id), partial(_session_named, session_id))
     for reference in selection.orders:
-        yield _Thing(reference, partial(_session_of_order, reference))
+        yield _Thing(_shown(reference), partial(_session_of_order, reference))
     for event_id in selection.events:
-        event = StripeEvent.objects.filter(event_id=event_id).first()
-        yield _Thing(event_id, partial(_session_of_event, event), event)
+        # Nothing else is asked of the database, which takes no NUL.
+        known = StripeEvent.objects.filter(event_id=event_id) if inbox.EVENT_ID.fullmatch(event_id) else None
+        event = known.first() if known is not None else None
+        yield _Thing(_shown(event_id), partial(_session_of_event, event), event)
     if selection.type or selection.since or selection.failed:
         yield from _inbox(selection)
     if selection.since and not (selection.type or selection.failed):
@@ -148,7 +152,7 @@ def _things(selection: Selection) -> Iterator[_Thing]:
 
 def _inbox(selection: Selection) -> Iterator[_Thing]:
     """Events of the types that lead to a session, the oldest first."""
-    events = StripeEvent.objects.filter(type__in=inbox.TYPES, livemode=stripe_api.is_live())
+    events = StripeEvent.objects.filter(type__in=event_types.TYPES, livemode=stripe_api.is_live())
     if selection.type:
         events = events.filter(type=selection.type)
     if selection.since:
@@ -161,8 +165,20 @@ def _inbox(selection: Selection) -> Iterator[_Thing]:
         yield _Thing(event.event_id, partial(_session_of_event, event), event)
 
 
+def _shown(typed: str) -> str:
+    """What an operator typed, on one line and not endless."""
+    return typed if typed.isprintable() and len(typed) <= LONGEST_NAME else f"{typed[:LONGEST_NAME]!r}…"
+
+
+def _session_named(session_id: str) -> str:
+    if not stripe_api.SESSION_ID.fullmatch(session_id):
+        raise LookupError("that is not the id of a Checkout Session")
+    return session_id
+
+
 def _session_of_order(reference: str) -> str:
-    order = Order.objects.filter(reference=reference.strip().upper()).first()
+    wanted = reference.strip().upper()
+    order = Order.objects.filter(reference=wanted).first() if wanted.isalnum() else None
     if order is None:
         raise LookupError("there is no such order")
     if not order.stripe_session_id:
@@ -175,6 +191,4 @@ def _session_of_event(event: StripeEvent | None) -> str:
         raise LookupError("there is no such event in the inbox: reconcile fetches what is missing")
     if event.livemode != stripe_api.is_live():
         raise _NotOurs("it belongs to the other mode than this shop's key")
-    if event.type not in inbox.TYPES:
-        raise _NotOurs("nothing in the shop follows from this type")
     return inbox.session_of(event)

@@ -1,12 +1,14 @@
 """A mail about an order once more: asked for by its buyer or by an operator."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import transaction
+from django.db.models import Max, Q
 from django.utils import timezone
 
 from accounts.addresses import masked, normalize
+from fulfillment import links
 from fulfillment.models import Delivery, Entitlement
 from orders.models import Order, TimelineEntry
 from storefront.celery import enqueue
@@ -26,17 +28,22 @@ class Resent:
     before: str | None = None
 
 
-def resend(order: Order, kind: Delivery.Kind) -> Delivery | None:
+def resend(order: Order, kind: Delivery.Kind, *, wait: bool = False) -> Delivery | None:
     """Write one more mail of this kind, to the order's own address, and wake a sender for it.
 
-    None while the last one is under a minute old, and for an order that is not paid or has no address. Ten requests
-    at once make one mail: the unique (order, kind, seq) lets only one of them win.
+    None while the last one is under a minute old, unless the new one may `wait` until that minute is over; and for an
+    order that is not paid or has no address. Ten requests at once make one mail: the unique (order, kind, seq) lets
+    only one of them win.
     """
-    last = order.deliveries.filter(kind=kind).order_by("-seq").first()
-    if not order.is_paid or not order.email or (last and last.created_at > timezone.now() - AT_MOST_EVERY):
+    now = timezone.now()
+    last, free_at = _last(order, kind, now)
+    if not order.is_paid or not order.email or (free_at > now and not wait):
         return None
     delivery, created = Delivery.objects.get_or_create(
-        order=order, kind=kind, seq=last.seq + 1 if last else 1, defaults={"recipient": order.email}
+        order=order,
+        kind=kind,
+        seq=last + 1,
+        defaults={"recipient": order.email, "next_attempt_at": max(now, free_at)},
     )
     if not created:
         return None
@@ -44,12 +51,32 @@ def resend(order: Order, kind: Delivery.Kind) -> Delivery | None:
     return delivery
 
 
+def _last(order: Order, kind: Delivery.Kind, now: datetime) -> tuple[int, datetime]:
+    """The highest seq of this kind, and when the next mail may go out.
+
+    In one query: a mail that is written between two would give the next a number of its own. One that was withdrawn
+    before anybody tried it does not count for the time.
+    """
+    counts = Q(attempts__gt=0) | Q(state__in=Delivery.DUE_STATES)
+    found = order.deliveries.filter(kind=kind).aggregate(
+        seq=Max("seq"),
+        written=Max("created_at", filter=counts),
+        sent=Max("sent_at", filter=counts),
+        planned=Max("next_attempt_at", filter=Q(attempts=0, state__in=Delivery.DUE_STATES, next_attempt_at__gt=now)),
+    )
+    moments = [found[name] + AT_MOST_EVERY for name in ("written", "sent", "planned") if found[name]]
+    return found["seq"] or 0, max(moments, default=now)
+
+
 @transaction.atomic
-def resend_order(reference: str, *, to: str = "", reason: str = "", door: str) -> Resent:
+def resend_order(
+    reference: str, *, to: str = "", reason: str = "", door: str, wait: bool = False, at_most: int | None = None
+) -> Resent:
     """Send an order's mail again, to the address `to` if one is given, which becomes the order's own.
 
     All or nothing: where no mail may be written, the address stays as it was. Raises ResendRefused for an order that
-    is unknown, gives no access now, has no address, or had a mail within the last minute; ValidationError for `to`.
+    is unknown, gives no access now, has no address, had a mail within the last minute (unless this one may `wait`
+    for its end) or was served by this door `at_most` times already; ValidationError for `to`.
     """
     address = normalize(to) if to else ""
     # Not its key: a sender that holds one of the mails writes to the timeline, and both would wait for ever.
@@ -59,10 +86,12 @@ def resend_order(reference: str, *, to: str = "", reason: str = "", door: str) -
         raise ResendRefused(f"there is no order {reference}")
     if not Entitlement.objects.active(timezone.now()).filter(order_line__order=order).exists():
         raise ResendRefused(f"order {order.reference} ({order.get_state_display()}) gives access to nothing")
+    if at_most is not None and order.timeline.filter(door=door).count() >= at_most:
+        raise ResendRefused(f"order {order.reference} was sent again {at_most} times already")
     before = _correct(order, address, reason=reason, door=door) if address not in ("", order.email) else None
     if not order.email:
         raise ResendRefused(f"order {order.reference} has no address: give one with --to")
-    delivery = resend(order, Delivery.Kind.ORDER)
+    delivery = resend(order, Delivery.Kind.ORDER, wait=wait)
     if delivery is None:
         raise ResendRefused(f"order {order.reference} had a mail within the last minute: try again in a minute")
     if before is None:
@@ -71,7 +100,10 @@ def resend_order(reference: str, *, to: str = "", reason: str = "", door: str) -
 
 
 def _correct(order: Order, address: str, *, reason: str, door: str) -> str:
-    """The order's mails go to `address` from now on, and a guest's access with them; returns the address before."""
+    """The order's mails go to `address` from now on, and a guest's access with them; returns the address before.
+
+    What was mailed to the old address opens nothing any more: a stranger may read it.
+    """
     before, order.email = order.email, address
     order.save(update_fields=["email"])
     if order.user_id is None:
@@ -79,6 +111,7 @@ def _correct(order: Order, address: str, *, reason: str, door: str) -> str:
     # What still waits for the wrong mailbox must not arrive there: a sender that holds a row loses its claim.
     waiting = order.deliveries.filter(state__in=Delivery.DUE_STATES).exclude(recipient=address)
     waiting.update(state=Delivery.State.GAVE_UP, claim=None)
+    links.void(order)
     _note(order, f"address corrected: {masked(before)} → {masked(address)}{_because(reason)}", door)
     return before
 

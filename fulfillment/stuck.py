@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
+from fulfillment import heartbeats
 from fulfillment.models import Delivery, DeliveryAttempt, Entitlement, StripeEvent
 from orders import stripe_api
 from orders.models import Order, OrderLine
@@ -16,7 +17,7 @@ MOST = 500  # rows of each kind: who has more stuck than that has one problem, n
 
 @dataclass(frozen=True)
 class Stuck:
-    """One thing that is stuck. `which` is an event's id or an order's reference; `mend` is the command to run."""
+    """One thing that is stuck. `which` is an event's id, an order's reference or a process; `mend` says what to run."""
 
     what: str
     which: str
@@ -42,6 +43,7 @@ def find_stuck(*, longer_than: timedelta) -> list[Stuck]:
         *_orders_without_mail(before),
         *_mails(before),
         *_orders_unsettled(before),
+        *_silent(longer_than),
     ]
 
 
@@ -78,7 +80,7 @@ def _lines_without_access(before: datetime) -> Iterator[Stuck]:
         order__state=Order.State.PAID,
         order__paid_at__lt=before,
         order__attention="",
-    )
+    ).exclude(order__total__gt=0, order__refunded=F("order__total"))
     for line in lines.select_related("order").order_by("order__paid_at", "pk")[:MOST]:
         yield Stuck(
             what="paid without access",
@@ -90,11 +92,12 @@ def _lines_without_access(before: datetime) -> Iterator[Stuck]:
 
 
 def _orders_without_mail(before: datetime) -> Iterator[Stuck]:
-    """Paid, and no mail accepted: unless one is named by `_mails`."""
-    mails = Delivery.objects.filter(order=OuterRef("pk"))
+    """Paid, and no mail accepted: unless one is named by `_mails`, or it was withdrawn since its access ended."""
+    of_payment = (Delivery.Kind.WAITING, Delivery.Kind.FAILED)
+    mails = Delivery.objects.filter(order=OuterRef("pk")).exclude(kind__in=of_payment)
     named = Q(state=Delivery.State.GAVE_UP) | Q(state__in=Delivery.DUE_STATES, created_at__lt=before)
     orders = Order.objects.filter(
-        ~Exists(mails.filter(Q(state=Delivery.State.SENT) | named)),
+        ~Exists(mails.filter(Q(state__in=(Delivery.State.SENT, Delivery.State.WITHDRAWN)) | named)),
         state=Order.State.PAID,
         paid_at__lt=before,
         attention="",
@@ -141,6 +144,17 @@ def _orders_unsettled(before: datetime) -> Iterator[Stuck]:
             since=order.next_check_at or order.created_at,
             why=f"{order.get_state_display()}, and no sweep has asked Stripe since",
             mend=_manage("sweep"),
+        )
+
+
+def _silent(longer_than: timedelta) -> Iterator[Stuck]:
+    for pulse in heartbeats.silent(longer_than=max(longer_than, heartbeats.SILENT)):
+        yield Stuck(
+            what="no sign of life from",
+            which=pulse.name,
+            since=pulse.at,
+            why=pulse.what,
+            mend="start it again; what is due meanwhile: " + _manage("sweep"),
         )
 
 

@@ -13,11 +13,11 @@ from django.db.models.functions import Now
 
 from catalog import covers
 from catalog.models import Product
-from fulfillment import alerts, inbox, outbox
+from fulfillment import alerts, inbox, measures, outbox, refunding
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, StripeEvent
-from orders import checkout, payments, stripe_api
-from orders.models import Order
+from orders import checkout, payments, refunds, stripe_api
+from orders.models import Order, RefundRequest
 
 log = logging.getLogger(__name__)
 
@@ -28,24 +28,27 @@ BATCH = 200  # rows of each kind in one pass, so that no kind keeps the others w
 
 @dataclass
 class Swept:
-    """How many rows one pass took care of. `failed` stay due and are tried again."""
+    """How many rows one pass took care of. `failed` were tried and are still wrong: tried again later, or given up."""
 
     events: int = 0
     orders: int = 0
+    refunds: int = 0
     mails: int = 0
     covers: int = 0
     failed: int = 0
+    more: bool = False  # there may be more of a kind than one pass looks at
     stopping: Callable[[], bool] = lambda: False  # asked between two rows, so that a long pass ends when it is told to
+    at_work: Callable[[], None] = lambda: None  # called before each row, so that a long pass does not look dead
 
     def __str__(self) -> str:
         return (
-            f"{self.events} events, {self.orders} orders, {self.mails} mails, {self.covers} covers; "
-            f"{self.failed} to try again"
+            f"{self.events} events, {self.orders} orders, {self.refunds} refunds, {self.mails} mails, "
+            f"{self.covers} covers; {self.failed} to try again"
         )
 
     @property
     def work(self) -> int:
-        return self.events + self.orders + self.mails + self.covers + self.failed
+        return self.events + self.orders + self.refunds + self.mails + self.covers + self.failed
 
 
 def sweep() -> Swept:
@@ -59,33 +62,64 @@ def sweep() -> Swept:
 
 
 def sweep_money(swept: Swept) -> None:
-    """Events unhandled, then orders whose payment nobody told us about."""
-    swept.events = _each(_events_due(), inbox.handle, swept)
-    swept.orders = _each(_orders_due(), check_order, swept)
+    """Events unhandled, refunds unanswered, then orders whose payment nobody told us about."""
+    measures.swept("money")
+    swept.events = _each(_events_due(), inbox.handle, _events_open, swept)
+    swept.refunds = _each(refunds.due(), refunding.carry_out, _refunds_open, swept)
+    swept.orders = _each(_orders_due(), check_order, _orders_in_need, swept)
 
 
 def sweep_mail(swept: Swept) -> None:
-    swept.mails = _each(_deliveries_due(), outbox.send, swept)
+    measures.swept("mail")
+    swept.mails = _each(_deliveries_due(), outbox.send, _mails_open, swept)
 
 
 def sweep_covers(swept: Swept) -> None:
-    swept.covers = _each(_products_wanting_covers(), covers.from_first_page, swept)
+    """A file that cannot be drawn is marked so, and is nothing to try again."""
+    measures.swept("covers")
+    swept.covers = _each(_products_wanting_covers(), covers.from_first_page, lambda _: 0, swept)
 
 
-def _each(keys: list[Key], act: Callable[[Key], bool], swept: Swept) -> int:
-    """How many of `keys` were acted on. One that raises is logged and never stops the others."""
-    done = 0
+def _each(keys: list[Key], act: Callable[[Key], bool], unsolved: Callable[[list[Key]], int], swept: Swept) -> int:
+    """How many of `keys` were acted on. One that raises is logged and never stops the others; of the rest `unsolved`
+    tells how many are still wrong."""
+    done, tried = 0, []
+    swept.more |= len(keys) == BATCH
     for key in keys:
         if swept.stopping():
             break
+        swept.at_work()
         try:
             done += bool(act(key))
+            tried.append(key)
         except SoftTimeLimitExceeded:  # the task's time is over: what is left is due for the next pass
             raise
         except Exception:
             log.exception("%s(%r) failed", act.__name__, key)
             swept.failed += 1
+    swept.failed += unsolved(tried) if tried else 0
     return done
+
+
+# A row that somebody holds at this moment is being looked after.
+
+
+def _events_open(event_ids: list[str]) -> int:
+    tried = StripeEvent.objects.filter(event_id__in=event_ids, claim=None)
+    return tried.exclude(state__in=StripeEvent.SETTLED).count()
+
+
+def _mails_open(delivery_ids: list[int]) -> int:
+    tried = Delivery.objects.filter(pk__in=delivery_ids, claim=None)
+    return tried.exclude(state__in=(Delivery.State.SENT, Delivery.State.WITHDRAWN)).count()
+
+
+def _refunds_open(request_ids: list[int]) -> int:
+    return RefundRequest.objects.unsettled().filter(pk__in=request_ids).count()
+
+
+def _orders_in_need(order_ids: list[int]) -> int:
+    return Order.objects.filter(pk__in=order_ids).exclude(attention="").count()
 
 
 def _events_due() -> list[str]:

@@ -26,11 +26,11 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         raise Http404
     if _declared_size(request) > MAX_BODY:
         return _answer(413, "too large")
-    body, header = request.body, request.headers.get("Stripe-Signature", "")
+    body, header = request.body, request.META.get("HTTP_STRIPE_SIGNATURE", "")
     refusals.compare_clocks(body, header)
     try:
-        stripe_api.verify_signature(body, header, settings.STRIPE_WEBHOOK_SECRETS)
-        event_id = inbox.store(body)
+        secret = stripe_api.verify_signature(body, header, settings.STRIPE_WEBHOOK_SECRETS)
+        event_id = inbox.store(body, endpoint=settings.STRIPE_WEBHOOK_LABELS.get(secret, ""))
     except (stripe_api.SignatureInvalid, inbox.EventMalformed) as error:
         log.warning("webhook refused: %s", error)
         return _answer(400, str(error))
@@ -42,7 +42,7 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         raise
     # Also for a row that was there before: its first wake-up may have been lost.
     if event_id:
-        enqueue("fulfillment.tasks.handle_event", event_id)
+        enqueue("fulfillment.tasks.handle_due_events")
     return _answer(200, "stored")
 
 

@@ -1,12 +1,17 @@
+"""Orders as this app knows them. fulfillment.order_admin registers them, with what a person can do about one."""
+
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money
-from orders.models import Order, OrderLine, TimelineEntry
+from orders.models import Order, OrderLine, RefundRequest, TimelineEntry
 
 
 class ReadOnly:
@@ -36,11 +41,39 @@ class OrderLineInline(ReadOnly, admin.TabularInline):
         return money.display(line.refunded, line.order.currency)
 
 
+def _moment(at: datetime) -> str:
+    """To the second, so that what happened in one go can be told apart."""
+    return date_format(timezone.localtime(at), "Y-m-d H:i:s")
+
+
+class RefundRequestInline(ReadOnly, admin.TabularInline):
+    model = RefundRequest
+    fields = ("when", "asked_by", "amount_shown", "line", "reason", "note", "outcome")
+    readonly_fields = fields
+    verbose_name_plural = _("refunds asked for here")
+
+    @admin.display(description=_("when"))
+    def when(self, row: RefundRequest) -> str:
+        return _moment(row.asked_at)
+
+    @admin.display(description=_("amount"))
+    def amount_shown(self, row: RefundRequest) -> str:
+        return row.amount_display
+
+    @admin.display(description=_("outcome"))
+    def outcome(self, row: RefundRequest) -> str:
+        return ", ".join(filter(None, [row.get_state_display(), row.answer, row.stripe_refund_id]))
+
+
 class TimelineInline(ReadOnly, admin.TabularInline):
     model = TimelineEntry
-    fields = ("at", "kind", "door", "detail")
+    fields = ("when", "kind", "door", "detail")
     readonly_fields = fields
     verbose_name_plural = _("timeline")
+
+    @admin.display(description=_("when"))
+    def when(self, entry: TimelineEntry) -> str:
+        return _moment(entry.at)
 
 
 class AttentionFilter(admin.SimpleListFilter):
@@ -54,17 +87,32 @@ class AttentionFilter(admin.SimpleListFilter):
         return queryset.exclude(attention="") if self.value() == "yes" else queryset
 
 
-@admin.register(Order)
 class OrderAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("reference", "email", "state", "amount", "source", "attention", "created_at")
     list_filter = (AttentionFilter, "state", "source", "dispute", "livemode")
     search_fields = ("=reference", "email", "=stripe_session_id", "=stripe_payment_intent_id")
     date_hierarchy = "created_at"
-    inlines = (OrderLineInline, TimelineInline)
-    fields = (
-        "reference", "email", "user", "state", "amount", "refunded_amount", "dispute", "source", "attention",
-        "created_at", "paid_at", "next_check_at", "livemode", "stripe_session_id", "stripe_payment_intent_id",
-        "stripe_customer_id", "facts_version",
+    inlines = (OrderLineInline, RefundRequestInline, TimelineInline)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "reference", "email", "user", "state", "amount", "refunded_amount", "dispute", "attention",
+                    "created_at", "paid_at",
+                )
+            },
+        ),
+        (
+            _("More"),
+            {
+                "classes": ("collapse",),
+                "fields": (
+                    "source", "livemode", "stripe_session_id", "stripe_payment_intent_id", "stripe_customer_id",
+                    "buyer_address", "buyer_agent", "links_void_before", "next_check_at", "facts_version",
+                ),
+            },
+        ),
     )  # fmt: skip
     show_full_result_count = False
 

@@ -85,7 +85,9 @@ def _create_order(product: Product, edition: Edition, *, user: User | None, key:
     return order
 
 
-def add_line(order: Order, product: Product, edition: Edition, *, unit_price: int | None = None) -> OrderLine:
+def add_line(
+    order: Order, product: Product, edition: Edition, *, unit_price: int | None = None, quantity: int = 1
+) -> OrderLine:
     """The product as it is sold now; `unit_price` (minor units) where somebody else than the product sets it."""
     return OrderLine.objects.create(
         order=order,
@@ -93,6 +95,7 @@ def add_line(order: Order, product: Product, edition: Edition, *, unit_price: in
         edition=edition,
         name=product.name,
         unit_price=product.price if unit_price is None else unit_price,
+        quantity=quantity,
     )
 
 

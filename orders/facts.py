@@ -29,6 +29,17 @@ class Dispute:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PaidLine:
+    """One line of a Checkout Session as Stripe bills it, before discounts and taxes."""
+
+    name: str
+    price_id: str
+    slug: str  # metadata product_slug of its price, else of its product at Stripe; "" where neither has one
+    quantity: int
+    amount: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     session_id: str
     livemode: bool
@@ -38,7 +49,6 @@ class Facts:
     metadata: dict[str, str]
     payment_link: str
     email: str
-    line_count: int
     amount_subtotal: int
     amount_total: int
     currency: str
@@ -48,6 +58,8 @@ class Facts:
     paid_at: datetime | None
     refunds: tuple[Refund, ...]
     disputes: tuple[Dispute, ...]
+    lines: tuple[PaidLine, ...] = ()
+    recovered_from: str = ""  # the id of the expired session that this one is a copy of
 
     @property
     def digest(self) -> str:
@@ -64,6 +76,26 @@ class ListedSession:
     amount_total: int
     currency: str
     is_marked: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakenBack:
+    """What lists say about the refunds and disputes of one payment: those of a period, and in `refunded` the sum of
+    all that was ever given back of it."""
+
+    payment_intent_id: str = ""
+    refunds: tuple[Refund, ...] = ()
+    disputes: tuple[Dispute, ...] = ()
+    refunded: int = 0
+
+
+@dataclass(frozen=True)
+class Happened:
+    """That something happened at Stripe, never what: `about` is the id of the session or the PaymentIntent."""
+
+    at: datetime
+    type: str
+    about: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What was bought, and what Stripe says about the money."""
 
 import secrets
+import uuid
 from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
@@ -23,6 +24,10 @@ REFERENCE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is read al
 def new_reference() -> str:
     """A public order number nobody can guess: 16 of 30 characters, 78 bits."""
     return "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(16))
+
+
+def is_reference(text: str) -> bool:
+    return len(text) == 16 and set(text) <= set(REFERENCE_ALPHABET)
 
 
 class OrderQuerySet(models.QuerySet["Order"]):
@@ -91,11 +96,22 @@ class Order(models.Model):
     paid_at = models.DateTimeField(null=True, blank=True, editable=False)
     next_check_at = models.DateTimeField(null=True, blank=True, editable=False)
     asked_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a page last asked Stripe
+    # Links that were signed before this open nothing any more: whole seconds, as in their tokens.
+    links_void_before = models.DateTimeField(null=True, blank=True, editable=False)
+    # Where "Buy" was pressed last, for the bank should it ask; emptied after `retention.KEEP_VISITORS`.
+    buyer_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
+    buyer_agent = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
 
     objects = OrderQuerySet.as_manager()
 
     class Meta:
         ordering = ("-created_at", "-pk")
+        permissions = (
+            ("refund_order", "Can refund orders"),
+            ("mail_order", "Can send orders' mails again, correct addresses and void links"),
+            ("replay_order", "Can ask Stripe about orders again"),
+            ("answer_dispute", "Can see and submit evidence in disputes"),
+        )
         constraints = (
             models.CheckConstraint(
                 condition=Q(refunded__gte=0, refunded__lte=F("total")), name="order_refunded_within_total"
@@ -129,6 +145,12 @@ class Order(models.Model):
         return self.is_paid and self.refunded == self.total > 0
 
     @property
+    def gives_access(self) -> bool:
+        """Whether its money is here to stay as far as anybody knows, so that what was bought may be read."""
+        taken_back = self.dispute in (self.Dispute.OPEN, self.Dispute.LOST)
+        return self.is_paid and not self.is_refunded and not taken_back
+
+    @property
     def total_display(self) -> str:
         return money.display(self.total, self.currency)
 
@@ -145,7 +167,7 @@ class OrderLine(models.Model):
     edition = models.ForeignKey(Edition, models.PROTECT, related_name="order_lines")
     name = models.CharField(max_length=120)
     unit_price = models.BigIntegerField(help_text="Minor units of the order's currency.")
-    quantity = models.PositiveSmallIntegerField(default=1)
+    quantity = models.PositiveIntegerField(default=1)  # a Payment Link's buyer may ask for up to 999,999
     refunded = models.BigIntegerField(default=0, help_text="Minor units.")
 
     class Meta:
@@ -181,6 +203,7 @@ class TimelineEntry(models.Model):
         ACCESS = "access"
         ATTENTION = "attention"
         MAIL = "mail"
+        BY_HAND = "by_hand", "by hand"
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="timeline")
     at = models.DateTimeField(default=timezone.now)
@@ -194,3 +217,78 @@ class TimelineEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M:%S} {self.get_kind_display()}"
+
+
+class RefundRequestQuerySet(models.QuerySet["RefundRequest"]):
+    def unsettled(self) -> "RefundRequestQuerySet":
+        """Those whose money may be on its way back already, while the order does not know of it yet."""
+        return self.filter(state__in=(RefundRequest.State.WAITING, RefundRequest.State.ACCEPTED))
+
+    def due(self, now: datetime | Now) -> "RefundRequestQuerySet":
+        """Those to go on with by now, including those whose asker died. By the database's clock: pass Now()."""
+        return self.unsettled().filter(next_attempt_at__lte=now)
+
+
+class RefundRequest(models.Model):
+    """Money that somebody at the shop wants to give back, written before Stripe is asked.
+
+    The order's refunds are what Stripe says: this row only says who asked for one, why, and what the answer was.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "waiting for Stripe"
+        ACCEPTED = "accepted", "accepted by Stripe"  # and not entered into the order yet
+        MADE = "made"
+        REFUSED = "refused"
+
+    class Reason(models.TextChoices):
+        """Stripe's own. https://docs.stripe.com/api/refunds/create#create_refund-reason"""
+
+        REQUESTED = "requested_by_customer", "the customer asked for it"
+        DUPLICATE = "duplicate", "paid twice"
+        FRAUDULENT = "fraudulent", "the payment is a fraud"
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="refund_requests")
+    line = models.ForeignKey(OrderLine, models.PROTECT, null=True, blank=True, related_name="refund_requests")
+    amount = models.BigIntegerField(help_text="Minor units of the order's currency.")
+    reason = models.CharField(max_length=24, choices=Reason)
+    note = models.CharField(max_length=500)
+    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    asked_at = models.DateTimeField(default=timezone.now)
+    # One per form that was shown, so a form that is sent twice meets itself.
+    key = models.UUIDField(default=uuid.uuid4, editable=False)
+    state = models.CharField(max_length=8, choices=State, default=State.WAITING)
+    answer = models.CharField(max_length=300, blank=True, help_text="What Stripe said.")
+    stripe_refund_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # While somebody asks Stripe this is the end of their lease.
+    next_attempt_at = models.DateTimeField(db_default=Now())
+
+    objects = RefundRequestQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("pk",)
+        constraints = (
+            models.UniqueConstraint(fields=("key", "line"), name="refund_request_once_per_form", nulls_distinct=False),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="refund_request_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(state__in=("accepted", "made"), stripe_refund_id__isnull=False)
+                | Q(state__in=("waiting", "refused"), stripe_refund_id__isnull=True),
+                name="refund_request_made_has_id",
+            ),
+        )
+        indexes = (
+            models.Index("next_attempt_at", name="refund_request_due", condition=Q(state__in=("waiting", "accepted"))),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.amount_display}, {self.get_state_display()}"
+
+    @property
+    def amount_display(self) -> str:
+        return money.display(self.amount, self.order.currency)
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same each time this row is asked about, and no other row's."""
+        return f"refund-{self.key}-{self.line_id or 'order'}"

@@ -20,6 +20,14 @@ DISPUTE_OPEN = ("needs_response", "under_review")
 
 LONGEST_WAIT = timedelta(hours=6)
 
+# What a Checkout Session never comes back from. Money may be refunded, but what was completed is never open again, and
+# what was paid never waits for its payment again.
+# https://docs.stripe.com/api/checkout/sessions/object#checkout_session_object-status
+PAST = {
+    Order.State.OPEN: (Order.State.PROCESSING, Order.State.FAILED, Order.State.EXPIRED, Order.State.PAID),
+    Order.State.PROCESSING: (Order.State.EXPIRED, Order.State.PAID),
+}
+
 
 @dataclass(frozen=True)
 class Change:
@@ -42,6 +50,11 @@ def state_of(facts: Facts) -> Order.State:
     return Order.State.EXPIRED if facts.status == "expired" else Order.State.OPEN
 
 
+def is_behind(order: Order, facts: Facts) -> bool:
+    """Whether the session was further already: an answer may come from a copy of Stripe's data that lags."""
+    return order.state in PAST.get(state_of(facts), ())
+
+
 def refunded_of(facts: Facts) -> int:
     stands = sum(refund.amount for refund in facts.refunds if refund.status in REFUND_STANDS)
     return min(stands, facts.amount_total)
@@ -56,10 +69,11 @@ def dispute_of(facts: Facts) -> Order.Dispute:
     return Order.Dispute.WON if "won" in statuses else Order.Dispute.NONE
 
 
-def absorb(order: Order, lines: list[OrderLine], facts: Facts, *, now: datetime) -> list[Change]:
+def absorb(order: Order, lines: list[OrderLine], facts: Facts, *, now: datetime, unmatched: str = "") -> list[Change]:
     """Assign what Stripe says to the order and its lines, saving neither; returns what changed.
 
-    Repeating it with the same facts changes nothing. The caller holds the order's lock and has ruled out staleness.
+    `unmatched` says why an order that Stripe knows and we did not begin has no lines. Repeating it with the same facts
+    changes nothing. The caller holds the order's lock and has ruled out staleness.
     """
     before = (order.state, order.refunded, order.dispute, order.attention)
     if order.paid_at is None or not order.email:
@@ -75,7 +89,7 @@ def absorb(order: Order, lines: list[OrderLine], facts: Facts, *, now: datetime)
     if order.is_paid and order.paid_at is None:
         order.paid_at = facts.paid_at or now
     _spread_refund(order, lines, facts)
-    order.attention = problem(order, lines, facts)
+    order.attention = problem(order, lines, facts, unmatched)
     _plan_next_check(order, now)
     return _changes(order, before)
 
@@ -91,33 +105,32 @@ def _spread_refund(order: Order, lines: list[OrderLine], facts: Facts) -> None:
     """A refund falls on the line it was made for; the whole amount, or an order of one line, leaves no question."""
     for line in lines:
         own = sum(r.amount for r in facts.refunds if r.status in REFUND_STANDS and r.order_line == str(line.pk))
-        if order.is_refunded or len(lines) == 1:
-            own = line.amount if order.is_refunded else order.refunded
-        line.refunded = own
+        if len(lines) == 1:
+            own = order.refunded
+        covered = order.is_refunded or own >= _paid_for(line, lines, order) > 0
+        line.refunded = line.amount if covered else min(own, line.amount)
 
 
-def problem(order: Order, lines: list[OrderLine], facts: Facts) -> str:
-    """Why a person must look at this order, or "". An order that was paid is kept whatever is wrong with it."""
-    if state_of(facts) not in (Order.State.PAID, Order.State.PROCESSING):
+def _paid_for(line: OrderLine, lines: list[OrderLine], order: Order) -> int:
+    """The line's part of what was paid: its price, or less by the order's discount. Tax and shipping are no line's."""
+    worth = _worth(lines)
+    return line.amount if order.total >= worth else line.amount * order.total // worth
+
+
+def problem(order: Order, lines: list[OrderLine], facts: Facts, unmatched: str = "") -> str:
+    """Why a person must look at this order, or "". An order that was paid is kept whatever is wrong with it.
+
+    Money that went back whole leaves nothing to mend.
+    """
+    if state_of(facts) not in (Order.State.PAID, Order.State.PROCESSING) or order.is_refunded:
         return ""
     if not lines:
-        return _why_no_line(facts)
+        return unmatched or "The order has no lines: nothing was delivered."
     if mismatch(order, lines, facts):
         paid = money.display(facts.amount_subtotal, facts.currency)
         worth = money.display(_worth(lines), order.currency)
         return f"Stripe charged {paid} for lines worth {worth}: nothing was delivered."
     return "" if order.email else "The payment has no usable e-mail address."
-
-
-def _why_no_line(facts: Facts) -> str:
-    slug = facts.metadata.get("product_slug", "")[:80]
-    if facts.line_count > 1:
-        return (
-            f"The payment has {facts.line_count} lines, and a Payment Link delivers one product: nothing was delivered."
-        )
-    if not slug:
-        return "The payment names no product (metadata product_slug)."
-    return f"No product with a published file has the slug {slug!r}."
 
 
 def mismatch(order: Order, lines: list[OrderLine], facts: Facts) -> bool:
@@ -150,7 +163,8 @@ def _changes(order: Order, before: tuple[str, int, str, str]) -> list[Change]:
     state, refunded, dispute, attention = before
     changes = []
     if order.state != state:
-        changes.append(Change(kinds.STATE, Order.State(order.state).label))
+        # Both ends, so that the history is a chain without gaps.
+        changes.append(Change(kinds.STATE, f"{Order.State(state).label} → {Order.State(order.state).label}"))
     if order.refunded != refunded:
         changes.append(Change(kinds.REFUNDED, f"{order.refunded_display} of {order.total_display}"))
     if order.dispute != dispute:

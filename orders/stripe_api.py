@@ -4,6 +4,7 @@ import enum
 import json
 import re
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
@@ -11,9 +12,11 @@ from typing import Any
 import stripe
 from django.conf import settings
 
-from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, Refund, is_marked
+from orders.disputes import Case
+from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, PaidLine, Refund, is_marked
 
 SIGNATURE_TOLERANCE = 300  # seconds, https://docs.stripe.com/webhooks#replay-attacks
+TYPES_AT_ONCE = 20  # event types that one request may name
 SESSION_ID = re.compile(r"cs_(test|live)_[A-Za-z0-9]{1,200}", re.ASCII)
 
 
@@ -78,7 +81,7 @@ def _session_params(new: NewSession) -> dict[str, Any]:
         "client_reference_id": new.reference,
         "metadata": {
             "storefront_order": new.reference,
-            "product_slug": ",".join(line.slug for line in new.lines),
+            **({"product_slug": new.lines[0].slug} if len(new.lines) == 1 else {}),
         },
         "payment_intent_data": {"metadata": {"storefront_order": new.reference}},
         "success_url": new.success_url,
@@ -91,6 +94,7 @@ def _session_params(new: NewSession) -> dict[str, Any]:
                     "unit_amount": line.unit_price,
                     "product_data": {
                         "name": line.name,
+                        "metadata": {"product_slug": line.slug},
                         **({"images": [line.image_url]} if line.image_url else {}),
                     },
                 },
@@ -104,19 +108,37 @@ def _session_params(new: NewSession) -> dict[str, Any]:
 
 
 def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
-    """Everything Stripe says now about one Checkout Session: payment, refunds, disputes.
+    """Everything Stripe says now about one Checkout Session: lines, payment, refunds, disputes.
 
-    One request, and one more for each of refunds and disputes where the charge says that there are any.
+    One request; one more for disputes where the charge says that there are any, and one for each further page of a
+    session with more than ten lines or refunds. Refunds that failed are among the refunds.
     Raises SessionUnknown, StripeRefused, StripeUnavailable.
     """
     if not SESSION_ID.fullmatch(session_id):
         raise SessionUnknown(f"{session_id[:60]!r} is not the id of a Checkout Session")
     session = _ask(
         lambda client: client.v1.checkout.sessions.retrieve(
-            session_id, params={"expand": ["payment_intent.latest_charge", "line_items"]}
+            session_id, params={"expand": ["payment_intent.latest_charge.refunds", "line_items.data.price.product"]}
         ),
         patience,
     ).to_dict()
+    intent = session.get("payment_intent") or {}
+    charge = intent.get("latest_charge") or {}
+    return facts_of(
+        session,
+        refunds=_refunds(intent.get("id", ""), charge.get("refunds") or {}, patience),
+        disputes=_disputes(intent["id"], patience) if charge.get("disputed") else (),
+        lines=_lines(session["id"], session.get("line_items") or {}, patience),
+    )
+
+
+def facts_of(
+    session: dict[str, Any],
+    *,
+    refunds: tuple[Refund, ...],
+    disputes: tuple[Dispute, ...],
+    lines: tuple[PaidLine, ...] = (),
+) -> Facts:
     intent = session.get("payment_intent") or {}
     charge = intent.get("latest_charge") or {}
     return Facts(
@@ -125,11 +147,9 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
         status=session.get("status") or "",
         payment_status=session["payment_status"],
         client_reference_id=session.get("client_reference_id") or "",
-        # PostgreSQL takes no NUL, not even in a comparison.
-        metadata={key: str(value).replace("\x00", "") for key, value in (session.get("metadata") or {}).items()},
+        metadata={key: _plain(value) for key, value in (session.get("metadata") or {}).items()},
         payment_link=_id(session.get("payment_link")),
         email=(session.get("customer_details") or {}).get("email") or "",
-        line_count=len((session.get("line_items") or {}).get("data") or ()),
         amount_subtotal=session.get("amount_subtotal") or 0,
         amount_total=session.get("amount_total") or 0,
         currency=session.get("currency") or "",
@@ -137,25 +157,56 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
         payment_intent_id=intent.get("id", ""),
         payment_intent_status=intent.get("status", ""),
         paid_at=datetime.fromtimestamp(charge["created"], UTC) if charge.get("paid") else None,
-        refunds=_refunds(intent["id"], patience) if charge.get("amount_refunded") else (),
-        disputes=_disputes(intent["id"], patience) if charge.get("disputed") else (),
+        refunds=refunds,
+        disputes=disputes,
+        lines=lines,
+        recovered_from=_id(session.get("recovered_from")),
     )
 
 
-def _refunds(payment_intent_id: str, patience: Patience) -> tuple[Refund, ...]:
-    def every_page(client: stripe.StripeClient) -> list[dict[str, Any]]:
-        found = client.v1.refunds.list(params={"payment_intent": payment_intent_id, "limit": 100})
-        return [refund.to_dict() for refund in found.auto_paging_iter()]
+def _lines(session_id: str, first: dict[str, Any], patience: Patience) -> tuple[PaidLine, ...]:
+    """Every line in Stripe's order; `first` is the page that the session brought along, ten lines at most."""
+    rows = first.get("data") or []
+    if first.get("has_more"):
+        params: Any = {"limit": 100, "expand": ["data.price.product"]}
+        rows = _all(lambda client: client.v1.checkout.sessions.line_items.list(session_id, params=params), patience)
+    return tuple(_line(row) for row in rows)
 
-    rows = _ask(every_page, patience)
-    return tuple(
-        Refund(
-            id=row["id"],
-            amount=row["amount"],
-            status=row.get("status") or "",
-            order_line=(row.get("metadata") or {}).get("order_line", ""),
-        )
-        for row in sorted(rows, key=lambda row: row["id"])
+
+def _line(row: dict[str, Any]) -> PaidLine:
+    price = row.get("price") or {}
+    product = price.get("product")
+    described = [one for one in (price, product) if isinstance(one, dict)]  # a product may be deleted, or an id
+    slugs = ((one.get("metadata") or {}).get("product_slug") for one in described)
+    return PaidLine(
+        name=_plain(row.get("description") or ""),
+        price_id=_plain(price.get("id") or ""),
+        slug=_plain(next((slug for slug in slugs if slug), "")),
+        quantity=row.get("quantity") or 1,
+        amount=row.get("amount_subtotal") or 0,
+    )
+
+
+def _plain(value: Any) -> str:
+    """Text that PostgreSQL takes, if only in a comparison: no NUL, no lone surrogate."""
+    return str(value).replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+def _refunds(payment_intent_id: str, first: dict[str, Any], patience: Patience) -> tuple[Refund, ...]:
+    """All of them, by id; `first` is the page that the charge brought along, the ten newest."""
+    rows = first.get("data") or []
+    if first.get("has_more"):
+        params: Any = {"payment_intent": payment_intent_id, "limit": 100}
+        rows = _all(lambda client: client.v1.refunds.list(params=params), patience)
+    return tuple(refund_of(row) for row in sorted(rows, key=lambda row: row["id"]))
+
+
+def refund_of(row: dict[str, Any]) -> Refund:
+    return Refund(
+        id=row["id"],
+        amount=row["amount"],
+        status=row.get("status") or "",
+        order_line=_plain((row.get("metadata") or {}).get("order_line", "")),
     )
 
 
@@ -178,13 +229,23 @@ def session_of_payment_intent(payment_intent_id: str) -> str | None:
 
 
 def events_between(start: datetime, end: datetime, types: list[str]) -> list[bytes]:
-    """The bodies of all events of these types (20 at most) made from `start` to `end`, the newest first.
+    """The bodies of all events of these types made from `start` to `end`, the newest first.
 
-    Stripe counts whole seconds: those of both ends are in. https://docs.stripe.com/api/events/list
+    Stripe counts whole seconds: those of both ends are in. It takes at most 20 types in one request.
+    https://docs.stripe.com/api/events/list
     """
     created = {"gte": int(start.timestamp()), "lte": int(end.timestamp()) + 1}
-    found = _all(lambda client: client.v1.events.list(params={"created": created, "types": types, "limit": 100}))
+    found: list[dict[str, Any]] = []
+    for some in in_groups(types):
+        params: Any = {"created": created, "types": some, "limit": 100}
+        found += _all(lambda client, params=params: client.v1.events.list(params=params))
+    found.sort(key=lambda event: event["created"], reverse=True)
     return [json.dumps(event, default=str).encode() for event in found]
+
+
+def in_groups(types: list[str]) -> list[list[str]]:
+    """As many types as one request for events may name in each."""
+    return [types[first : first + TYPES_AT_ONCE] for first in range(0, len(types), TYPES_AT_ONCE)]
 
 
 def complete_sessions_since(since: datetime) -> list[ListedSession]:
@@ -212,14 +273,30 @@ def payments_taken_back_since(since: datetime) -> list[str]:
     return list(dict.fromkeys(intent_id for row in rows if (intent_id := _id(row.get("payment_intent")))))
 
 
-def _all(call: Any) -> list[dict[str, Any]]:
+def pages(path: str, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a list, a hundred at a time, each page asked for when it is wanted. For `stripe_lists` alone.
+
+    As Stripe's JSON says them: building the library's objects takes three times as long as all the rest.
+    """
+    params = {**params, "limit": 100}
+    while True:
+        page = _ask(lambda client, now=params: client.raw_request("get", path, **now).data, Patience.WORKER)
+        if page["data"]:
+            yield page["data"]
+        if not page["has_more"]:
+            return
+        params["starting_after"] = page["data"][-1]["id"]
+
+
+def _all(call: Any, patience: Patience = Patience.WORKER) -> list[dict[str, Any]]:
     """Every row of a list, page by page."""
-    return _ask(lambda client: [row.to_dict() for row in call(client).auto_paging_iter()], Patience.WORKER)  # type: ignore[no-any-return]
+    return _ask(lambda client: [row.to_dict() for row in call(client).auto_paging_iter()], patience)  # type: ignore[no-any-return]
 
 
-def verify_signature(body: bytes, header: str, secrets: list[str]) -> None:
-    """Raise SignatureInvalid unless one of `secrets` signed `body` within the last five minutes.
+def verify_signature(body: bytes, header: str, secrets: list[str]) -> str:
+    """The one of `secrets` that signed `body` within the last five minutes; raises SignatureInvalid if none did.
 
+    The signature alone: building the library's event objects takes a hundred times as long, and nobody reads them.
     Stricter than Stripe's library, which accepts timestamps from the future.
     https://docs.stripe.com/webhooks#verify-manually
     """
@@ -232,7 +309,7 @@ def verify_signature(body: bytes, header: str, secrets: list[str]) -> None:
     for secret in secrets:
         try:
             if stripe.WebhookSignature.verify_header(body.decode(), header, secret, SIGNATURE_TOLERANCE):
-                return
+                return secret
         # Strangers choose these bytes; the library raises TypeError for a non-ASCII signature.
         except (stripe.SignatureVerificationError, ValueError, TypeError, AttributeError) as failure:
             error = failure
@@ -274,3 +351,75 @@ def _id(value: Any) -> str:
     if isinstance(value, dict):
         return str(value.get("id", ""))
     return str(value or "")
+
+
+def refusal_code(refusal: StripeRefused) -> str:
+    """Stripe's code for why it said no, such as `charge_already_refunded`. https://docs.stripe.com/error-codes"""
+    return str(getattr(refusal.__cause__, "code", None) or "")
+
+
+def create_refund(*, payment_intent_id: str, amount: int, reason: str, metadata: dict[str, str], key: str) -> Refund:
+    """Give `amount` (minor units) back. May be repeated under the same `key` for a day: one refund is made.
+
+    Raises StripeRefused, whose `refusal_code` tells why; StripeUnavailable, after which nobody knows.
+    https://docs.stripe.com/api/refunds/create
+    """
+    params: Any = {"payment_intent": payment_intent_id, "amount": amount, "reason": reason, "metadata": metadata}
+    try:
+        made = _ask(
+            lambda client: client.v1.refunds.create(params=params, options={"idempotency_key": key}),
+            Patience.CHECKOUT,
+        )
+    except RequestChanged as refusal:
+        if refusal_code(refusal) == "idempotency_key_in_use":  # the same request is under way elsewhere
+            raise StripeUnavailable(str(refusal)) from refusal
+        raise
+    return _refund(made.to_dict())
+
+
+def find_refund(payment_intent_id: str, *, metadata: dict[str, str]) -> Refund | None:
+    """The refund of this payment that was made with this metadata, or None. Raises StripeUnavailable, StripeRefused."""
+    params: Any = {"payment_intent": payment_intent_id, "limit": 100}
+    rows = _all(lambda client: client.v1.refunds.list(params=params))
+    return next((_refund(row) for row in rows if metadata.items() <= (row.get("metadata") or {}).items()), None)
+
+
+def _refund(row: dict[str, Any]) -> Refund:
+    line = (row.get("metadata") or {}).get("order_line", "")
+    return Refund(id=row["id"], amount=row["amount"], status=row.get("status") or "", order_line=line)
+
+
+def dispute_cases(payment_intent_id: str) -> tuple[Case, ...]:
+    """Every dispute and inquiry about this payment, the newest first. Raises StripeUnavailable, StripeRefused."""
+    params: Any = {"payment_intent": payment_intent_id, "limit": 100}
+    rows = _all(lambda client: client.v1.disputes.list(params=params))
+    return tuple(_case(row) for row in sorted(rows, key=lambda row: row["created"], reverse=True))
+
+
+def answer_dispute(dispute_id: str, *, evidence: dict[str, str], submit: bool, key: str) -> Case:
+    """Save evidence with the dispute; `submit` sends it to the bank, as a rule for good. May be repeated under `key`.
+
+    Raises StripeRefused, StripeUnavailable. https://docs.stripe.com/api/disputes/update
+    """
+    params: Any = {"evidence": evidence, "submit": submit}
+    answered = _ask(
+        lambda client: client.v1.disputes.update(dispute_id, params=params, options={"idempotency_key": key}),
+        Patience.CHECKOUT,
+    )
+    return _case(answered.to_dict())
+
+
+def _case(row: dict[str, Any]) -> Case:
+    details = row.get("evidence_details") or {}
+    due_by = details.get("due_by")
+    return Case(
+        id=row["id"],
+        status=row["status"],
+        reason=row.get("reason") or "",
+        amount=row["amount"],
+        currency=row["currency"],
+        opened_at=datetime.fromtimestamp(row["created"], UTC),
+        due_by=datetime.fromtimestamp(due_by, UTC) if due_by else None,
+        has_evidence=bool(details.get("has_evidence")),
+        submissions=details.get("submission_count") or 0,
+    )

@@ -33,7 +33,8 @@ def order_list(request: HttpRequest) -> HttpResponse:
 def order_detail(request: HttpRequest, reference: str) -> HttpResponse:
     orders = visible_orders(request).prefetch_related("lines__product")
     order = get_object_or_404(orders, reference=reference)
-    return render(request, "orders/detail.html", {"order": order})
+    context = {"order": order, "may_correct": browser.may_correct(request, order)}
+    return render(request, "orders/detail.html", context)
 
 
 @never_cache

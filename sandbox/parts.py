@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import socket
 import sys
@@ -22,7 +23,7 @@ def world(settings: Mapping[str, str], ports: Ports, var: Path) -> Process:
         "--smtp-port": str(ports.smtp),
         "--data": str(var / "world"),
         "--webhook-url": f"http://{HOST}:{ports.shop}/webhooks/stripe/",
-        "--webhook-secret": settings.get("STRIPE_WEBHOOK_SECRETS", "whsec_unused").split(",")[0].strip(),
+        "--webhook-secret": first_secret(settings.get("STRIPE_WEBHOOK_SECRETS", "whsec_unused")),
         "--secret-key": settings.get("STRIPE_SECRET_KEY", "sk_test_unused"),
         "--shop-name": settings.get("SITE_NAME", "Paper Lantern"),
     }
@@ -38,6 +39,11 @@ def world(settings: Mapping[str, str], ports: Ports, var: Path) -> Process:
         ready=lambda: answers(ports.world, "/") and listens(ports.smtp),
         restart=True,
     )
+
+
+def first_secret(secrets: str) -> str:
+    """The first of the shop's webhook secrets, without its label."""
+    return re.sub(r"^[\w.-]+=(?=whsec_)", "", secrets.split(",", maxsplit=1)[0].strip())
 
 
 def database_steps(settings: Mapping[str, str], *, demo: bool, prepared: Path | None) -> list[Process]:
@@ -94,8 +100,6 @@ def shop(settings: Mapping[str, str], ports: Ports, var: Path) -> list[Process]:
     python = [sys.executable, "-m"]
     worker = ["celery", "--quiet", "-A", "storefront", "worker", "-B", "-s", str(var / "beat"), "--loglevel=INFO"]
     worker += ["--queues=celery,mail", "--concurrency=2", "--without-gossip", "--without-mingle"]
-    web = ["gunicorn", "storefront.wsgi", f"--bind={HOST}:{ports.shop}", "--worker-class=gthread"]
-    web += ["--threads=8", "--graceful-timeout=5", "--no-control-socket"]
     return [
         # SIGTERM finishes what it is doing. Not REMAP_SIGTERM=SIGQUIT as in production: with that even an idle
         # worker stays for the whole soft shutdown time, and Ctrl-C would take ten seconds.
@@ -118,7 +122,7 @@ def shop(settings: Mapping[str, str], ports: Ports, var: Path) -> list[Process]:
         ),
         Process(
             name="web",
-            argv=[*python, *web],
+            argv=web_command("storefront.wsgi:application", ports.shop),
             env=settings,
             cwd=PROJECT,
             ready=lambda: answers(ports.shop, "/healthz"),
@@ -126,6 +130,13 @@ def shop(settings: Mapping[str, str], ports: Ports, var: Path) -> list[Process]:
             grace=10,
         ),
     ]
+
+
+def web_command(application: str, port: int, *, workers: int = 1) -> list[str]:
+    """A web server on this machine: the one of the Procfile, which says why these options."""
+    command = [sys.executable, "-m", "granian", "--interface=wsgi", application, f"--host={HOST}", f"--port={port}"]
+    command += [f"--workers={workers}", "--blocking-threads=128", "--http=1", "--no-ws", "--respawn-failed-workers"]
+    return [*command, "--http1-header-read-timeout=10000", "--workers-kill-timeout=5", "--log-level=error"]
 
 
 def emptied(folder: Path) -> Path:

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.conf import settings
 
 
 class StorefrontConfig(AppConfig):
@@ -6,3 +7,8 @@ class StorefrontConfig(AppConfig):
 
     def ready(self) -> None:
         from storefront import checks  # noqa: F401 - registers the system checks
+
+        if settings.SENTRY_DSN:  # only then: importing the library takes a quarter of a second
+            from storefront import sentry
+
+            sentry.start(settings.SENTRY_DSN)

@@ -2,18 +2,30 @@
 
 import logging
 import os
+import threading
+import time
 from functools import partial
+from typing import Any
 
-from celery import Celery
-from django.db import transaction
+from celery import Celery, signals
+from django.db import close_old_connections, transaction
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "storefront.settings")
 
 log = logging.getLogger(__name__)
 
+WAKE_EVERY = 0.1  # seconds between the wake-ups of one process; one serves all rows that came in between
+
 app = Celery("storefront")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@signals.task_prerun.connect  # type: ignore[untyped-decorator]
+@signals.task_postrun.connect  # type: ignore[untyped-decorator]
+def give_connections_back(**kwargs: Any) -> None:
+    """What Django does around a request: into the pool, which looks at their health when it hands them out."""
+    close_old_connections()
 
 
 def enqueue(task: str, *args: int | str) -> None:
@@ -22,8 +34,11 @@ def enqueue(task: str, *args: int | str) -> None:
     A wake-up, not a promise: an unreachable broker is logged and swallowed within a fraction of a second, and the
     sweep finds the row. So a task takes ids, and its row must already say that work is due. It is named by its path,
     because tasks call the functions that enqueue.
+
+    A task without arguments looks for due rows itself, so one message does for many calls: it is published by a
+    thread, soon after the first and again after the last, and nobody waits for the broker.
     """
-    transaction.on_commit(partial(_publish, task, args))
+    transaction.on_commit(partial(_publish, task, args) if args else partial(wakeups.want, task))
 
 
 def _publish(task: str, args: tuple[int | str, ...]) -> None:
@@ -31,3 +46,46 @@ def _publish(task: str, args: tuple[int | str, ...]) -> None:
         app.send_task(task, args)
     except Exception as error:  # noqa: BLE001 - refused, silent, full or misconfigured: the row is safe in any case
         log.warning("broker unreachable, the sweep will run %s%r: %s", task, args, error)
+
+
+class Wakeups:
+    """The wake-ups of this process that are still to be published, and the thread that does it."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._wanted: set[str] = set()
+        self._publishing = False
+        self._thread: threading.Thread | None = None
+
+    def want(self, task: str) -> None:
+        """Have the task published soon. One that is wanted already will be published after this call, and is enough."""
+        if task in self._wanted:
+            return
+        with self._changed:
+            self._wanted.add(task)
+            if self._thread is None or not self._thread.is_alive():  # the first call, or the first in a forked child
+                self._thread = threading.Thread(target=self._run, name="wake-ups", daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+
+    def settle(self, seconds: float = 5.0) -> bool:
+        """Wait until nothing is left to be published; whether that came true in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._wanted and not self._publishing, seconds)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted)
+                # Taken before it is published: a row that comes from now on wants a wake-up of its own.
+                wanted, self._wanted = self._wanted, set()
+                self._publishing = True
+            for task in wanted:
+                _publish(task, ())
+            with self._changed:
+                self._publishing = False
+                self._changed.notify_all()
+            time.sleep(WAKE_EVERY)
+
+
+wakeups = Wakeups()

@@ -40,12 +40,13 @@ def stripe_base_matches_key(app_configs: Any, **kwargs: Any) -> list[CheckMessag
 @register(Tags.security)
 def webhook_secrets_are_real(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """An empty or guessable secret would let anybody report payments."""
-    weak = [s for s in settings.STRIPE_WEBHOOK_SECRETS if s in PLACEHOLDERS or len(s) < 16]
+    weak = [s for s in settings.STRIPE_WEBHOOK_SECRETS if s in PLACEHOLDERS or len(s) < 16 or "=whsec_" in s]
     if weak:
         return [
             Error(
-                "STRIPE_WEBHOOK_SECRETS holds a placeholder or a secret of under 16 characters.",
-                hint="Copy the signing secret (whsec_…) of the endpoint from Stripe's dashboard.",
+                "STRIPE_WEBHOOK_SECRETS holds a placeholder, a secret of under 16 characters or a label that is none.",
+                hint="Copy the signing secret (whsec_…) of the endpoint from Stripe's dashboard. A label before it"
+                " is made of letters, digits, '-', '_' and '.': old=whsec_…",
                 id="storefront.E003",
             )
         ]

@@ -1,6 +1,7 @@
 """What a load balancer asks: is the process alive, and can it do its work?"""
 
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, connection
@@ -11,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from fulfillment import heartbeats
 from fulfillment.models import Delivery, StripeEvent
 
 LATE = timedelta(minutes=5)
@@ -36,18 +38,32 @@ def healthz(request: HttpRequest) -> JsonResponse:
 def readyz(request: HttpRequest) -> JsonResponse:
     """200 when the database answers and has every migration; 503 with the reasons otherwise.
 
-    Work that is late is told, and is no reason to take the shop away from its visitors: another web process would
-    be no help. The broker is not asked: without it the sweep delivers.
+    Work that is late and processes that are silent are told, and are no reason to take the shop away from its
+    visitors: another web process would be no help. The broker is not asked: without it the sweep delivers.
     """
     try:
         connection.ensure_connection()
         if not _is_migrated():
             return _not_ready("migrations are pending")
         waiting = _waiting(timezone.now())
+        silent = heartbeats.silent()
     except DatabaseError:
         return _not_ready("the database does not answer")
-    late = max(waiting["oldest_event_seconds"], waiting["oldest_delivery_seconds"]) > LATE.total_seconds()
-    return JsonResponse({"status": "late" if late else "ok", **waiting})
+    reasons = [*_late(waiting), *(f"{one.what}: no sign of life for {_seconds(one.age)} s" for one in silent)]
+    return JsonResponse({"status": "late" if reasons else "ok", "reasons": reasons, **waiting})
+
+
+def _late(waiting: dict[str, int]) -> Iterator[str]:
+    for what, seconds in (
+        ("an event is not handled", waiting["oldest_event_seconds"]),
+        ("a mail is not accepted", waiting["oldest_delivery_seconds"]),
+    ):
+        if seconds > LATE.total_seconds():
+            yield f"{what} for {seconds} s"
+
+
+def _seconds(age: timedelta) -> int:
+    return int(age.total_seconds())
 
 
 def _not_ready(reason: str) -> JsonResponse:

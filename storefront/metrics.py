@@ -1,6 +1,7 @@
 """Figures for Prometheus: what waits, read from the database when asked, and what each process has counted."""
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,9 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from fulfillment import measures
+from fulfillment import heartbeats, measures
+from fulfillment.book_models import Difference
+from fulfillment.event_types import label
 from fulfillment.models import Delivery, Entitlement, StripeEvent
 from orders.models import Order
 
@@ -81,14 +84,7 @@ class Backlog(Collector):
 
 
 def _backlog(now: datetime) -> Iterator[Metric]:
-    events = StripeEvent.objects
-    unhandled = events.filter(state=StripeEvent.State.RECEIVED).aggregate(n=Count("pk"), oldest=Min("received_at"))
-    yield _gauge("shop_events_unhandled", "Events of Stripe that are stored and not handled.", unhandled["n"])
-    yield _gauge(
-        "shop_events_oldest_unhandled_seconds", "Age of the oldest of them.", seconds_since(unhandled["oldest"], now)
-    )
-    failed = events.filter(state=StripeEvent.State.FAILED).count()
-    yield _gauge("shop_events_failed", "Events given up, for `replay --failed`.", failed)
+    yield from _events(now)
     yield from _deliveries(now)
     given_up = Delivery.objects.filter(state=Delivery.State.GAVE_UP).count()
     yield _gauge("shop_deliveries_given_up", "Mails refused, or tried for days.", given_up)
@@ -105,6 +101,35 @@ def _backlog(now: datetime) -> Iterator[Metric]:
         "Orders with an open dispute.",
         disputed.aggregate(n=Count("order_line__order", distinct=True))["n"],
     )
+    differ = Difference.objects.filter(resolved_at=None).count()
+    yield _gauge("shop_books_differences", "Differences between our books and Stripe's.", differ)
+    age = GaugeMetricFamily("shop_heartbeat_age_seconds", "Since a part's last sign of life.", labels=["name"])
+    for pulse in heartbeats.pulses():
+        age.add_metric([pulse.name], max(0.0, pulse.age.total_seconds()))
+    yield age
+
+
+def _events(now: datetime) -> Iterator[Metric]:
+    """What is settled is counted by the process that settles it (shop_events_settled_total): no query over the inbox
+    grows with it. The states that wait each have an index of their own, and types unknown to the shop share a name."""
+    states = StripeEvent.State
+    waiting = GaugeMetricFamily("shop_events_waiting", "Events by type and state.", labels=["type", "state"])
+    numbers: Counter[str] = Counter()
+    oldest: list[datetime] = []
+    for state in (states.RECEIVED, states.FAILED):
+        rows = StripeEvent.objects.filter(state=state).values_list("type").annotate(Count("pk"), Min("received_at"))
+        by_type: Counter[str] = Counter()
+        for kind, number, first in rows:
+            by_type[label(kind)] += number
+            oldest += [first] if state == states.RECEIVED else []
+        for name, number in sorted(by_type.items()):
+            waiting.add_metric([name, state.value], number)
+        numbers[state] = by_type.total()
+    yield waiting
+    yield _gauge("shop_events_unhandled", "Events of Stripe that are stored and not handled.", numbers[states.RECEIVED])
+    age = seconds_since(min(oldest, default=None), now)
+    yield _gauge("shop_events_oldest_unhandled_seconds", "Age of the oldest of them.", age)
+    yield _gauge("shop_events_failed", "Events given up, for `replay --failed`.", numbers[states.FAILED])
 
 
 def _deliveries(now: datetime) -> Iterator[Metric]:

@@ -4,6 +4,8 @@
 """
 
 import os
+import re
+import sys
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any
@@ -130,7 +132,7 @@ DATABASES: dict[str, Any] = {
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 2,
-        "pool": {"min_size": 1, "max_size": number("DATABASE_POOL_SIZE", 10), "timeout": 2},
+        "pool": {"min_size": 1, "max_size": number("DATABASE_POOL_SIZE", 10), "timeout": 1.5},
     }
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -275,7 +277,12 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 # Stripe
 
 STRIPE_SECRET_KEY = required("STRIPE_SECRET_KEY", "the secret or restricted key of your Stripe account (sk_… or rk_…)")
-STRIPE_WEBHOOK_SECRETS = words("STRIPE_WEBHOOK_SECRETS")
+# Each secret may carry a label, "old=whsec_…": events are shown with the label of the secret that signed them.
+LABELED = re.compile(r"^([\w.-]{1,40})=(whsec_.*)$", re.ASCII)
+STRIPE_WEBHOOK_LABELS = {
+    found[2]: found[1] for word in words("STRIPE_WEBHOOK_SECRETS") if (found := LABELED.fullmatch(word))
+}
+STRIPE_WEBHOOK_SECRETS = [LABELED.sub(r"\2", word) for word in words("STRIPE_WEBHOOK_SECRETS")]
 STRIPE_API_BASE = optional("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/")
 # Where Stripe's hosted Checkout page lives; another only with a custom Checkout domain.
 STRIPE_CHECKOUT_ORIGIN = optional(
@@ -329,25 +336,49 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {
     "interval_step": 0,
     "interval_max": 0,
 }
-CELERY_BROKER_TRANSPORT_OPTIONS = {
-    "visibility_timeout": 600,  # longer than any task may run
-    "unacked_restore_interval": 5,
-    "unacked_restore_throttle": 1,
-    "socket_connect_timeout": 0.2,
-    "socket_timeout": 0.2,
-    "socket_keepalive": True,
-    "health_check_interval": 10,
-}
+if CELERY_BROKER_URL.startswith(("amqp://", "amqps://", "pyamqp://")):
+    # RabbitMQ confirms each message; without that the first ones after its restart are lost in silence.
+    # https://docs.celeryq.dev/projects/kombu/en/stable/reference/kombu.transport.pyamqp.html
+    CELERY_BROKER_CONNECTION_TIMEOUT = 0.3
+    CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+        "confirm_publish": True,
+        "read_timeout": 0.3,
+        "write_timeout": 0.3,
+    }
+else:
+    CELERY_BROKER_TRANSPORT_OPTIONS = {
+        "visibility_timeout": 600,  # longer than any task may run
+        "unacked_restore_interval": 5,
+        "unacked_restore_throttle": 1,
+        "socket_connect_timeout": 0.2,
+        "socket_timeout": 0.2,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 10.0
 CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+# Celery would close the connection pool after each task, 11 ms for the next one. Ours go back into it instead.
+CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_TASK_ROUTES = {"fulfillment.tasks.send_delivery": {"queue": "mail"}}  # a slow mail server holds up mail alone
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "fulfillment.tasks.sweep", "schedule": 60.0, "options": {"expires": 60}},
-    "alerts": {"task": "fulfillment.tasks.check_alerts", "schedule": 60.0, "options": {"expires": 60}},
+    "alerts": {"task": "fulfillment.tasks.check_alerts", "schedule": 10.0, "options": {"expires": 10}},
+    "sign of the worker": {
+        "task": "fulfillment.tasks.give_sign",
+        "schedule": 10.0,
+        "args": ("worker",),
+        "options": {"expires": 30},
+    },
+    "sign of the mail worker": {
+        "task": "fulfillment.tasks.give_sign",
+        "schedule": 10.0,
+        "args": ("mail",),
+        "options": {"expires": 30, "queue": "mail"},
+    },
     "reconcile": {
         "task": "fulfillment.tasks.reconcile",
         "schedule": 600.0,
@@ -357,6 +388,17 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile 30 days": {
         "task": "fulfillment.tasks.reconcile",
         "schedule": crontab(hour="2", minute="40"),
+        "args": (720,),
+    },
+    "books": {
+        "task": "fulfillment.tasks.check_books",
+        "schedule": 300.0,
+        "args": (48,),
+        "options": {"expires": 300},
+    },
+    "books 30 days": {
+        "task": "fulfillment.tasks.check_books",
+        "schedule": crontab(hour="3", minute="10"),
         "args": (720,),
     },
     "purge events": {
@@ -371,8 +413,16 @@ CELERY_BEAT_SCHEDULE = {
 
 PRODUCTS_PER_PAGE = 12
 LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its order's files
+# What shoppers are told about refunds, for the bank in a dispute. Only what they can read before they buy belongs here.
+REFUND_POLICY = optional("REFUND_POLICY", "").replace("\\n", "\n")
 OPEN_ORDER_SECONDS = number("OPEN_ORDER_SECONDS", 60)  # how old an open order is when the sweep asks Stripe
 SWEEP_GRACE_SECONDS = number("SWEEP_GRACE_SECONDS", 2)  # what a worker is given before the sweep steps in
+BOOKS_GRACE_SECONDS = number("BOOKS_GRACE_SECONDS", 120)  # what may differ from Stripe's books for so long
+
+# Errors and alerts to Sentry, or to anything that speaks its protocol
+
+SENTRY_DSN = optional("SENTRY_DSN", "")
+
 
 # Figures for Prometheus
 
@@ -388,7 +438,9 @@ else:
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {"()": "storefront.scrub.Line", "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": optional("LOG_LEVEL", "INFO")},
     "loggers": {

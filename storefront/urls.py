@@ -5,11 +5,12 @@ from django.urls import include, path
 
 from catalog import covers
 from catalog import views as catalog
-from fulfillment import buying, downloads, library, link_pages, webhook
+from fulfillment import buying, downloads, library, link_pages, webhook, wrong_address
 from orders import views as orders
 from storefront import health, metrics
 
 urlpatterns = [
+    path("webhooks/stripe/", webhook.stripe_webhook, name="stripe_webhook"),  # the busiest, so the first
     path("", catalog.product_list, name="catalog"),
     path("products/<slug:slug>/", catalog.product_detail, name="product"),
     path("products/<slug:slug>/buy/", buying.buy, name="buy"),
@@ -24,9 +25,9 @@ urlpatterns = [
     path("orders/", orders.order_list, name="orders"),
     path("orders/<slug:reference>/", orders.order_detail, name="order"),
     path("orders/<slug:reference>/link/", link_pages.order_link, name="order_link"),
+    path("orders/<slug:reference>/address/", wrong_address.wrong_address, name="wrong_address"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
-    path("webhooks/stripe/", webhook.stripe_webhook, name="stripe_webhook"),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),

@@ -10,7 +10,7 @@ from kombu import Queue
 from pytest_django import Settings
 
 from sandbox.world.server import World, running_world
-from storefront.celery import app
+from storefront.celery import app, wakeups
 
 QUEUES = ("celery", "mail")
 
@@ -77,11 +77,13 @@ def run_waiting_tasks() -> int:
 
 
 def next_message(channel: Any) -> Any:
+    wakeups.settle()
     found = (Queue(name)(channel).get(no_ack=True) for name in QUEUES)
     return next((message for message in found if message), None)
 
 
 def purge() -> None:
+    wakeups.settle()
     with app.connection_for_write() as connection:
         for name in QUEUES:
             Queue(name)(connection.default_channel).purge()

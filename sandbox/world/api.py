@@ -166,7 +166,7 @@ def strike(fault: Fault) -> None:
         raise ApiError("The connection is gone; nobody hears this.", status=500, kind="api_error")
     status = fault.options["status"]
     kind, code, message = FAULT_ERRORS.get(status, ("api_error", None, "A fault of the sandbox."))
-    raise ApiError(message, status=status, kind=kind, code=code)
+    raise ApiError(message, status=status, kind=kind, code=fault.options["error_code"] or code)
 
 
 def cut_connection() -> None:

@@ -12,7 +12,7 @@ from sandbox.world.errors import ApiError
 from sandbox.world.money import show
 from sandbox.world.objects.payment import METHODS, Payer
 from sandbox.world.operations.sessions import EMAIL
-from sandbox.world.payments import TEST_CARDS, open_session, pay
+from sandbox.world.payments import TEST_CARDS, open_session, pay, recover
 from sandbox.world.store import Body
 
 FIELDS = ("email", "name", "card_number", "card_expiry", "card_cvc", "method")
@@ -29,6 +29,10 @@ def blueprint(account: Account) -> Blueprint:
     @pages.post("/c/pay/<session_id>")
     def submit_page(session_id: str) -> Page:
         return submit(account, session_id)
+
+    @pages.get("/c/recover/<session_id>")
+    def recover_page(session_id: str) -> Page:
+        return redirect(recover(account, session_id)["url"], 303)
 
     @pages.get("/c/done/<session_id>")
     def done(session_id: str) -> Page:

@@ -13,7 +13,7 @@ from sandbox.world.ledger import ledger
 from sandbox.world.mailbox import Mailbox
 from sandbox.world.objects.payment import METHODS, Payer
 from sandbox.world.trigger import trigger
-from sandbox.world.webhooks import history, send_again, unsent
+from sandbox.world.webhooks import history, send_again, send_now, unsent
 
 
 def given() -> dict[str, Any]:
@@ -72,14 +72,27 @@ def money_routes(control: Blueprint, account: Account) -> None:
     def expire(session_id: str) -> Response:
         return jsonify(payments.expire(account, session_id))
 
+    @control.post("/recover/<session_id>")
+    def recover(session_id: str) -> Response:
+        return jsonify(payments.recover(account, session_id))
+
+    @control.post("/discount/<session_id>")
+    def discount(session_id: str) -> Response:
+        return jsonify(payments.discount(account, session_id, percent=int(given().get("percent", 100))))
+
     @control.post("/refund")
     def refund() -> Response:
         body = given()
         amount = int(body["amount"]) if body.get("amount") else None
-        pending, reason = bool(body.get("pending")), body.get("reason")
-        return jsonify(
-            aftermath.refund(account, charge_id(account, body), amount=amount, reason=reason, pending=pending)
+        refunded = aftermath.refund(
+            account,
+            charge_id(account, body),
+            amount=amount,
+            reason=body.get("reason"),
+            metadata=body.get("metadata"),
+            pending=bool(body.get("pending")),
         )
+        return jsonify(refunded)
 
     @control.post("/refund/<refund_id>/fail")
     def fail_refund(refund_id: str) -> Response:
@@ -109,7 +122,7 @@ def dispute_routes(control: Blueprint, account: Account) -> None:
 
     @control.get("/ledger")
     def show_ledger() -> Response:
-        return jsonify({"sessions": ledger(account)})
+        return jsonify({"sessions": ledger(account, request.args.get("session"))})
 
 
 def event_routes(control: Blueprint, account: Account) -> None:
@@ -135,6 +148,10 @@ def event_routes(control: Blueprint, account: Account) -> None:
     def fire() -> Response:
         body = given()
         return jsonify({"events": trigger(account, str(body.pop("type", "")), body)})
+
+    @control.post("/events/hurry")
+    def hurry() -> Response:
+        return jsonify({"hurried": send_now(account)})
 
     @control.get("/quiet")
     def quiet() -> tuple[Response, int]:
@@ -169,7 +186,8 @@ def world_routes(control: Blueprint, account: Account, mailbox: Mailbox) -> None
 
     @control.get("/mails")
     def mails() -> Response:
-        return jsonify({"mails": mailbox.mails(to=request.args.get("to"))})
+        limit = int(request.args.get("limit", 1000))
+        return jsonify({"mails": mailbox.mails(to=request.args.get("to"), limit=limit)})
 
     @control.delete("/mails")
     @control.post("/mails/clear")

@@ -1,6 +1,7 @@
 """Faults on demand: what goes wrong, how often, and for which calls, events or recipients."""
 
 import itertools
+import random
 import threading
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
         "drop": {},
     },
     "api": {
-        "error": {"status": 500, "when": "before"},
+        "error": {"status": 500, "when": "before", "error_code": ""},
         "timeout": {"seconds": 30.0, "when": "after"},
         "drop": {"when": "after"},
         "stale": {"seconds": None, "changes": None},
@@ -33,6 +34,7 @@ KINDS: dict[str, dict[str, dict[str, Any]]] = {
 # What a fault may be limited to, beside `count`.
 LIMITS = {"webhooks": ("type",), "api": ("path", "method"), "mail": ("to",)}
 RANGES: dict[str, tuple[float, float]] = {
+    "chance": (0, 1),
     "changes": (1, 1000),
     "code": (400, 599),
     "count": (1, 1_000_000),
@@ -45,7 +47,8 @@ CHOICES = {"when": ("before", "after"), "order": ("shuffle", "reverse")}
 
 @dataclass
 class Fault:
-    """`remaining` counts down to 0 and then the fault is gone; None is until cleared."""
+    """`remaining` counts down to 0 and then the fault is gone; None is until cleared. `chance`: of what fits, how much
+    is struck."""
 
     id: int
     area: str
@@ -54,6 +57,7 @@ class Fault:
     limits: dict[str, str] = field(default_factory=dict)
     remaining: int | None = None
     used: int = 0
+    chance: float = 1.0
 
     def fits(self, facts: dict[str, str]) -> bool:
         """A limit holds as a prefix (path, type) or, for an address and a method, regardless of case."""
@@ -64,7 +68,7 @@ class Fault:
                     return False
             elif not value.startswith(wanted):
                 return False
-        return True
+        return self.chance >= 1 or random.random() < self.chance  # noqa: S311 - bad luck is no secret
 
 
 class Faults:
@@ -76,13 +80,15 @@ class Faults:
         self.active: list[Fault] = []
 
     def add(self, spec: dict[str, Any]) -> Fault:
-        """`{"area", "kind", "count"?, options…, limits…}`; raises ApiError for what no kind knows."""
+        """`{"area", "kind", "count"?, "chance"?, options…, limits…}`; raises ApiError for what no kind knows."""
         given = {key: value for key, value in spec.items() if value not in (None, "")}
         area, kind = str(given.pop("area", "")), str(given.pop("kind", ""))
         if kind not in KINDS.get(area, {}):
             raise invalid(f"No such fault: {area} {kind}. Known: {KINDS}", "kind")
-        count = given.pop("count", None)
+        count, chance = given.pop("count", None), given.pop("chance", None)
         fault = Fault(next(self.numbers), area, kind, dict(KINDS[area][kind]), remaining=None)
+        if chance is not None:
+            fault.chance = number("chance", chance)
         if count is not None:
             fault.remaining = int(number("count", count))
         for name, value in given.items():
@@ -133,6 +139,8 @@ def place_option(fault: Fault, name: str, value: Any) -> None:
         if value not in CHOICES[name]:
             raise invalid(f"{name} is one of {CHOICES[name]}", name)
         fault.options[name] = value
+    elif name == "error_code":
+        fault.options[name] = str(value)
     elif name == "keep":
         fault.options[name] = value in (True, "true", "on", "1")
     else:

@@ -8,9 +8,11 @@ from sandbox.world.store import Body
 GONE = ("failed", "canceled")
 
 
-def ledger(account: Account) -> list[dict[str, Any]]:
-    """One row per session, oldest first. `paid`: its money arrived, or none was due. Amounts are minor units."""
-    return [row(account, body) for body in account.store.find("checkout.session", order="ASC")]
+def ledger(account: Account, session_id: str | None = None) -> list[dict[str, Any]]:
+    """One row per session, oldest first, or that of one. `paid`: its money arrived, or none was due. Amounts are minor
+    units."""
+    only = [("id", "=", session_id)] if session_id else []
+    return [row(account, body) for body in account.store.find("checkout.session", *only, order="ASC")]
 
 
 def row(account: Account, body: Body) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def cursor(call: Call, kind: str, name: str) -> int | None:
 
 def slice_of(call: Call, rows: list[Body]) -> Body:
     """A page of objects that are kept inside another, in their own order."""
+    rows = [with_price(call.account, row) for row in rows]
     ids = [row["id"] for row in rows]
     limit, start, end = page_size(call.form), 0, len(rows)
     if after := text(call.form, "starting_after"):
@@ -99,9 +100,21 @@ def position(ids: list[str], wanted: str, param: str) -> int:
 
 def lines_of(account: Account, body: Body, *, limit: int = 10) -> Body:
     """The line items of a session or a Payment Link, in the list that `expand` shows."""
-    rows = account.store.private(body["id"])["lines"]
+    rows = [with_price(account, row) for row in account.store.private(body["id"])["lines"]]
     plural = "checkout/sessions" if body["object"] == "checkout.session" else "payment_links"
     return page(f"/v1/{plural}/{body['id']}/line_items", rows[:limit], has_more=len(rows) > limit)
+
+
+def with_price(account: Account, line: Body) -> Body:
+    """The line as it was sold, its price as it is now: only words of it can have changed."""
+    return {**line, "price": account.store.get("price", line["price"]["id"]) or line["price"]}
+
+
+def refunds_of(account: Account, charge: Body, stale: Stale | None, *, limit: int = 10) -> Body:
+    """The newest refunds of a charge, in the list that `expand` shows."""
+    found = account.store.find("refund", ("charge", "=", charge["id"]), limit=limit + 1)
+    rows = [account.store.before(row, stale) if stale else row for row in found[:limit]]
+    return page(f"/v1/charges/{charge['id']}/refunds", rows, has_more=len(found) > limit)
 
 
 def expanded(call: Call, body: Body) -> Body:
@@ -126,6 +139,8 @@ def expand(account: Account, value: Any, parts: list[str], path: str, stale: Sta
     found = value.get(head)
     if head == "line_items" and found is None:
         found = lines_of(account, value)
+    elif head == "refunds" and found is None:
+        found = refunds_of(account, value, stale)
     elif isinstance(found, str):
         found = account.store.get(EXPANDABLE[head], found, stale) or found
     return {**value, head: expand(account, found, rest, path, stale)}
@@ -134,6 +149,8 @@ def expand(account: Account, value: Any, parts: list[str], path: str, stale: Sta
 def known(value: Body, head: str) -> bool:
     if head == "line_items":
         return value.get("object") in WITH_LINES
+    if head == "refunds":
+        return value.get("object") == "charge"
     if head in EXPANDABLE:
         return head in value
     return isinstance(value.get(head), (dict, list))

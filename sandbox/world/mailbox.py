@@ -18,8 +18,9 @@ from sandbox.world.faults import Fault, Faults
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS mails (
     id INTEGER PRIMARY KEY AUTOINCREMENT, received_at REAL NOT NULL, sender TEXT NOT NULL, recipients TEXT NOT NULL,
-    content BLOB NOT NULL);
+    content BLOB NOT NULL, confirmed INTEGER NOT NULL DEFAULT 1);
 """
+ADD_CONFIRMED = "ALTER TABLE mails ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 1"
 SIZE_LIMIT = 40 * 1024 * 1024
 TEMPORARY = "450 4.7.0"
 
@@ -33,13 +34,17 @@ class Mailbox:
         self.connection.execute("PRAGMA journal_mode=WAL")
         self.connection.execute("PRAGMA synchronous=FULL")  # the 250 that follows is a promise
         self.connection.executescript(SCHEMA)
+        columns = [row["name"] for row in self.connection.execute("PRAGMA table_info(mails)")]
+        if "confirmed" not in columns:  # kept by an earlier version
+            self.connection.execute(ADD_CONFIRMED)
         self.lock = threading.Lock()
 
-    def keep(self, sender: str, recipients: list[str], content: bytes) -> int:
+    def keep(self, sender: str, recipients: list[str], content: bytes, *, confirmed: bool = True) -> int:
+        """`confirmed`: whether the sender is going to be told that the message was kept."""
         with self.lock:
-            values = (time.time(), sender, ",".join(recipients), content)
+            values = (time.time(), sender, ",".join(recipients), content, confirmed)
             cursor = self.connection.execute(
-                "INSERT INTO mails (received_at, sender, recipients, content) VALUES (?, ?, ?, ?)", values
+                "INSERT INTO mails (received_at, sender, recipients, content, confirmed) VALUES (?, ?, ?, ?, ?)", values
             )
             return cursor.lastrowid or 0
 
@@ -77,6 +82,7 @@ def described(row: sqlite3.Row) -> dict[str, Any]:
         "from": str(message["From"] or ""),
         "subject": str(message["Subject"] or ""),
         "message_id": str(message["Message-ID"] or "").strip(),
+        "confirmed": bool(row["confirmed"]),
         "headers": [[name, str(value)] for name, value in message.items()],
         "text": part(message, "plain"),
         "html": part(message, "html"),
@@ -133,21 +139,22 @@ class Sink:
             return f"{fault.options['code']} The sandbox refuses this message"
         if fault and fault.kind == "slow":
             await asyncio.sleep(fault.options["seconds"])
-        number = 0
+        number, silent = 0, fault is not None and fault.kind in ("hang_after", "drop_after")
         if fault is None or fault.options.get("keep", True):
-            number = await self.keep(envelope)
+            number = await self.keep(envelope, confirmed=not silent)
         if fault and fault.kind == "hang_after":
             await asyncio.sleep(fault.options["seconds"])
-        if fault and fault.kind in ("hang_after", "drop_after"):
+        if silent:
             break_off(server)
             return f"{TEMPORARY} never heard"
         return f"250 2.0.0 kept as {number}"
 
-    async def keep(self, envelope: Envelope) -> int:
+    async def keep(self, envelope: Envelope, *, confirmed: bool) -> int:
         content = envelope.content or b""
         content = content.encode() if isinstance(content, str) else content
+        sender, recipients = envelope.mail_from or "", envelope.rcpt_tos
         # The disk may take a while; other conversations go on meanwhile.
-        return await asyncio.to_thread(self.mailbox.keep, envelope.mail_from or "", envelope.rcpt_tos, content)
+        return await asyncio.to_thread(self.mailbox.keep, sender, recipients, content, confirmed=confirmed)
 
 
 class MailServer(Controller):

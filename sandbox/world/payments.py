@@ -8,6 +8,7 @@ from sandbox.world.account import Account
 from sandbox.world.aftermath import open_dispute
 from sandbox.world.errors import DOCS, ApiError
 from sandbox.world.events import emit
+from sandbox.world.ids import chance
 from sandbox.world.objects import account as accounts
 from sandbox.world.objects import payment as payments
 from sandbox.world.objects.payment import Payer
@@ -32,6 +33,11 @@ DECLINES = {
 DISPUTED_CARD = "4000000000000259"
 GOOD_CARDS = ("4242424242424242", "4000056655665556", DISPUTED_CARD)
 TEST_CARDS = (*GOOD_CARDS, *DECLINES)
+RECOVERABLE_FOR = 30 * 24 * 3600  # seconds
+COPIED = (
+    "cancel_url", "client_reference_id", "custom_text", "customer", "customer_creation", "customer_email", "locale",
+    "metadata", "submit_type", "success_url",
+)  # fmt: skip
 
 
 class Declined(ApiError):
@@ -218,6 +224,54 @@ def expire(account: Account, session_id: str) -> Body:
             intent = account.store.need("payment_intent", body["payment_intent"])
             fields = {"canceled_at": int(time.time()), "cancellation_reason": "expired"}
             emit(account, "payment_intent.canceled", account.change(intent, status="canceled", **fields))
-        body = account.change(body, status="expired", url=None)
+        body = account.change(body, status="expired", url=None, after_expiration=with_way_back(account, body))
         emit(account, "checkout.session.expired", body)
     return body
+
+
+def with_way_back(account: Account, body: Body) -> Body | None:
+    """What follows the end of a session: the address that recovers it, where that was asked for."""
+    after = body["after_expiration"]
+    if not after or not after["recovery"]["enabled"]:
+        return after  # type: ignore[no-any-return]
+    address = f"{account.base_url}/c/recover/{body['id']}"
+    return {"recovery": {**after["recovery"], "url": address, "expires_at": int(time.time()) + RECOVERABLE_FOR}}
+
+
+def recover(account: Account, session_id: str) -> Body:
+    """A fresh copy of an expired session, https://docs.stripe.com/payments/checkout/abandoned-carts"""
+    body = account.need("checkout.session", session_id)
+    recovery = (body["after_expiration"] or {}).get("recovery") or {}
+    if not recovery.get("url") or recovery["expires_at"] <= time.time():
+        raise ApiError("This Checkout Session cannot be recovered.", code="checkout_session_not_recoverable")
+    private = account.store.private(session_id)
+    return open_session(
+        account,
+        lines=private["lines"],
+        intent=private["intent"],
+        after_expiration={"recovery": {**recovery, "url": None, "expires_at": None}},
+        allow_promotion_codes=recovery["allow_promotion_codes"] or None,
+        recovered_from=session_id,
+        **{name: body[name] for name in COPIED},
+    )
+
+
+def discount(account: Account, session_id: str, *, percent: int) -> Body:
+    """The buyer of an open session enters a code: every line costs `percent` per cent less, up to nothing at all."""
+    with account.store.transaction():
+        body = open_one(account, session_id)
+        lines = [reduced(line, percent) for line in account.store.private(session_id)["lines"]]
+        off = sum(line["amount_discount"] for line in lines)
+        account.store.set_private(session_id, lines=lines)
+        return account.change(
+            body,
+            amount_total=body["amount_subtotal"] - off,
+            discounts=[{"coupon": chance(8), "promotion_code": None}],
+            payment_status="unpaid" if off < body["amount_subtotal"] else "no_payment_required",
+            total_details={**body["total_details"], "amount_discount": off},
+        )
+
+
+def reduced(line: Body, percent: int) -> Body:
+    off = line["amount_subtotal"] * percent // 100
+    return {**line, "amount_discount": off, "amount_total": line["amount_subtotal"] - off}

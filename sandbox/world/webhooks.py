@@ -104,6 +104,12 @@ def send_again(account: Account, event_id: str, *, times: int = 1, parallel: boo
                 insert(account.store, event_id, endpoint["id"], batch=batch)
 
 
+def send_now(account: Account) -> int:
+    """Make every delivery that waits for its hour due at once; how many there were."""
+    with account.store.transaction():
+        return account.store.run("UPDATE deliveries SET due = 0 WHERE state = 'pending' AND due > ?", time.time())
+
+
 def history(store: Store, event_id: str) -> list[dict[str, Any]]:
     """The event's deliveries with every attempt, oldest first."""
     deliveries = [dict(row) for row in store.rows("SELECT * FROM deliveries WHERE event = ? ORDER BY id", event_id)]

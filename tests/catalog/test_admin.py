@@ -32,6 +32,7 @@ TYPED = {
     "status": "published",
     "edition_notes": "",
 }
+NO_PRICES = {"stripe_prices-TOTAL_FORMS": "0", "stripe_prices-INITIAL_FORMS": "0"}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def owner(client: Client) -> User:
 @pytest.fixture
 def add(client: Client) -> Callable[..., Any]:
     """Send the form for a new product."""
-    return lambda **typed: client.post(f"{PRODUCTS}add/", {**TYPED, **typed})
+    return lambda **typed: client.post(f"{PRODUCTS}add/", {**TYPED, **NO_PRICES, **typed})
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def change(client: Client) -> Callable[..., Any]:
         path = f"{PRODUCTS}{product.pk}/change/"
         shown = client.get(path).context["adminform"].form.initial
         unchanged = {name: shown[name] for name in TYPED if shown.get(name)}
-        return client.post(path, {**TYPED, **unchanged, **typed})
+        return client.post(path, {**TYPED, **NO_PRICES, **unchanged, **typed})
 
     return send
 

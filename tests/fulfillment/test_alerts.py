@@ -19,8 +19,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
-from fulfillment import alerts, refusals
-from fulfillment.models import Alert, Delivery, Entitlement, StripeEvent, WebhookMinute
+from fulfillment import alerts, conditions, refusals
+from fulfillment.book_models import BooksCheck, Difference
+from fulfillment.event_types import FRAUD_WARNING
+from fulfillment.models import Alert, Delivery, Entitlement, Heartbeat, StripeEvent, WebhookMinute
 from fulfillment.sweep import sweep
 from orders.models import Order
 from sandbox.world.server import World
@@ -148,6 +150,38 @@ def clock_ahead() -> Callable[[], Any]:
     return lambda: WebhookMinute.objects.update(minute=ago(minutes=11))
 
 
+def silent() -> Callable[[], Any]:
+    Heartbeat.objects.create(name="worker", at=ago(seconds=46), missed_at=ago(seconds=16))
+    return lambda: Heartbeat.objects.update(at=timezone.now(), missed_at=None)
+
+
+def other_mode() -> Callable[[], Any]:
+    StripeEvent.objects.create(event_id="evt_mode", type="refund.created", state="ignored", livemode=True)
+    return lambda: StripeEvent.objects.update(received_at=ago(hours=25))
+
+
+def fraud_warned() -> Callable[[], Any]:
+    StripeEvent.objects.create(
+        event_id="evt_fraud", type=FRAUD_WARNING, state="handled", handled_at=ago(minutes=1), note=f"order {OLD}"
+    )
+    return lambda: StripeEvent.objects.update(received_at=ago(hours=25))
+
+
+def books_differ() -> Callable[[], Any]:
+    fields = {"livemode": False, "mend": "replay", "here": f"write to {GUEST}"}
+    Difference.objects.create(kind="amount", subject=OLD, **fields)
+    Difference.objects.create(kind="held", subject=OLD, **fields)  # told as an order that needs a person
+    Difference.objects.create(kind="no_mail", subject=OLD, **fields | {"livemode": True})
+    return lambda: Difference.objects.update(resolved_at=timezone.now())
+
+
+def books_not_checked() -> Callable[[], Any]:
+    BooksCheck.objects.create(since=ago(days=2), livemode=False, began_at=ago(minutes=61), ended_at=ago(minutes=60))
+    BooksCheck.objects.create(since=ago(days=2), livemode=False, ended_at=timezone.now(), failure="StripeUnavailable")
+    BooksCheck.objects.create(since=ago(days=2), livemode=False)  # killed
+    return lambda: BooksCheck.objects.filter(failure="", ended_at=None).update(ended_at=timezone.now())
+
+
 CONDITIONS: list[tuple[Callable[[], Callable[[], Any]], str, str, str]] = [
     (mail_waits, "undelivered", f"order {OLD}, mail waits since", "manage.py stuck --minutes 2"),
     (no_access, "undelivered", f"order {OLD} of", "manage.py stuck --minutes 2"),
@@ -159,7 +193,18 @@ CONDITIONS: list[tuple[Callable[[], Callable[[], Any]], str, str, str]] = [
     (refused, "webhook", "8 answered with 4xx and 2 with 5xx in 10 minutes", "STRIPE_WEBHOOK_SECRETS"),
     (clock_behind, "clock", "this machine's clock is 121 seconds behind Stripe's", "timedatectl"),
     (clock_ahead, "clock", "this machine's clock is 600 seconds ahead of Stripe's", "timedatectl"),
+    (silent, "silence", "the worker of the queue `celery`, last heard of", "manage.py stuck"),
+    (other_mode, "mode", "1 in live mode within a day, this shop's key is for test mode", "manage.py reconcile"),
+    (fraud_warned, "fraud", f"order {OLD}, warned", "refund it there"),
+    (books_differ, "books", f"amounts differ: {OLD}, since ", "http://localhost/admin/fulfillment/difference/"),
+    (books_not_checked, "books", "not compared with Stripe's since ", "python manage.py books --mend"),
 ]
+
+
+def test_every_kind_but_one_has_its_condition_and_its_test() -> None:
+    """`books` joins with the check of the books."""
+    assert {kind for _, kind, _, _ in CONDITIONS} == {kind.value for kind in conditions.CONDITIONS}
+    assert set(Alert.Kind) - set(conditions.CONDITIONS) <= {Alert.Kind.BOOKS}
 
 
 @pytest.mark.parametrize("cause, kind, line, mend", CONDITIONS, ids=lambda one: getattr(one, "__name__", ""))
@@ -191,6 +236,11 @@ def test_condition_fires_stops_and_fires_again(
         (refused, lambda: WebhookMinute.objects.filter(failed=2).update(failed=1)),
         (clock_behind, lambda: WebhookMinute.objects.update(clock_skew=120)),
         (clock_ahead, lambda: WebhookMinute.objects.update(clock_skew=-120)),
+        (silent, lambda: Heartbeat.objects.update(missed_at=ago(seconds=13))),
+        (other_mode, lambda: StripeEvent.objects.update(livemode=False)),
+        (other_mode, lambda: StripeEvent.objects.update(account="acct_1")),
+        (fraud_warned, lambda: StripeEvent.objects.update(state="ignored")),
+        (books_not_checked, lambda: BooksCheck.objects.update(began_at=ago(minutes=59))),
     ],
     ids=lambda one: getattr(one, "__name__", ""),
 )
@@ -266,12 +316,13 @@ def test_kinds_do_not_hold_each_other_back() -> None:
     assert len(told()) == 2
 
 
-def test_what_lasts_is_told_again_after_a_day_but_for_disputes() -> None:
+def test_what_lasts_is_told_again_after_a_day_but_for_disputes_and_warnings() -> None:
     attention()
+    fraud_warned()
     disputed_order = granted(
         OrderFactory(state="paid", email=GUEST, dispute="open"), state="suspended", reason="disputed"
     )
-    assert len(told()) == 2
+    assert len(told()) == 3
     later(hours=23)
     assert told() == []
     later(hours=1, seconds=1)
@@ -300,13 +351,36 @@ def test_checking_costs_the_same_however_much_is_wrong() -> None:
         for n in range(number):
             granted(attention(f"{number:08}{n:08}"), state="suspended", reason="disputed")
             StripeEvent.objects.create(event_id=f"evt_{number}_{n}", type="x", state="failed")
+            Difference.objects.create(kind="amount", subject=f"{number} {n}", livemode=False, mend="replay")
         alerts.check()
         with CaptureQueriesContext(connection) as captured:
             later_is_quiet = alerts.check()
         assert later_is_quiet == 0
         counts.append(len(captured))
         Alert.objects.update(next_mail_at=ago(minutes=1), last_sent_at=ago(minutes=16))
-    assert counts == [11, 11, 11]
+    assert counts == [16, 16, 16]
+
+
+def test_each_condition_of_events_has_an_index_of_its_own() -> None:
+    """No scan over everything that Stripe ever sent."""
+    expected = {
+        conditions.Kind.EVENT: ["event_unhandled", "event_failed"],
+        conditions.Kind.MODE: ["event_ignored"],
+        conditions.Kind.FRAUD: ["event_fraud_warning"],
+        conditions.Kind.SILENCE: ["fulfillment_heartbeat_pkey"],
+    }
+    used: dict[conditions.Kind, list[str]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        for kind, names in expected.items():
+            with CaptureQueriesContext(connection) as captured:
+                conditions.CONDITIONS[kind].find(timezone.now())
+            plans = []
+            for query in captured:
+                cursor.execute("EXPLAIN " + query["sql"])
+                plans.append("\n".join(row[0] for row in cursor.fetchall()))
+            used[kind] = [name for name in names if any(f" {name} " in plan for plan in plans)]
+    assert used == expected
 
 
 # Sent by one, even when many look
@@ -402,7 +476,7 @@ def test_s62_i17_no_address_token_or_note_is_mailed(settings: Settings) -> None:
     StripeEvent.objects.update(note=f"{GUEST} whsec_secret sk_test_1", body=GUEST.encode())
     granted(attention("B" * 16), state="suspended", reason="disputed")
     Delivery.objects.create(order=Order.objects.get(reference="B" * 16), kind="order", recipient=GUEST, state="gave_up")
-    assert alerts.check() == 7
+    assert alerts.check() == 11
     text = "".join(message.message().as_string() for message in sent())
     secrets = ["guest@", "whsec_", "sk_", "/links/", settings.SECRET_KEY]
     assert [secret for secret in secrets if secret in text] == []
@@ -434,7 +508,7 @@ def test_short_burst_with_silence_after_it_is_told(client: Client) -> None:
     for _ in range(10):
         assert post_event(client, EVENT, secret="whsec_somebody_else").status_code == 400
     assert len(told()) == 1
-    assert refusals.AT_ONCE >= alerts.SPIKE
+    assert refusals.AT_ONCE >= conditions.SPIKE
 
 
 def test_s13_flood_of_unsigned_posts_costs_one_write_a_second(client: Client) -> None:
@@ -450,7 +524,7 @@ def test_s13_flood_of_unsigned_posts_costs_one_write_a_second(client: Client) ->
 
 
 @pytest.mark.django_db(transaction=True)
-def test_what_was_refused_while_the_database_was_away_is_counted_when_it_is_back(client: Client) -> None:
+def test_f7_what_was_refused_while_the_database_was_away_is_counted_when_it_is_back(client: Client) -> None:
     before = connection.settings_dict["HOST"]
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]

@@ -1,5 +1,6 @@
 """Every promise is a constraint in the database: each is broken here on purpose."""
 
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -10,10 +11,12 @@ from django.utils import timezone
 
 from catalog.models import File
 from fulfillment.models import Delivery, DeliveryAttempt, Entitlement, StripeEvent
-from orders.models import Order, OrderLine
+from orders.models import Order, OrderLine, RefundRequest
 from tests.factories import OrderFactory, ProductFactory
 
 pytestmark = pytest.mark.django_db
+
+KEY = uuid.uuid4()
 
 
 def order(**fields: Any) -> Order:
@@ -30,6 +33,16 @@ def delivery(**fields: Any) -> Delivery:
 
 def event(**fields: Any) -> StripeEvent:
     return StripeEvent.objects.create(**{"event_id": "evt_1", "type": "x", "body": b""} | fields)
+
+
+def refund(**fields: Any) -> RefundRequest:
+    given = {"order": fields.get("order") or order(), "amount": 100, "reason": "duplicate", "note": "n"}
+    return RefundRequest.objects.create(**given | fields)
+
+
+def line_refunded_twice() -> None:
+    line = order().lines.get()
+    twice(refund, order=line.order, line=line, key=KEY)
 
 
 def twice(make: Callable[..., Any], **fields: Any) -> None:
@@ -79,6 +92,13 @@ def accepted_twice() -> None:
         ("delivery_once", mailed_twice),
         ("delivery_sent_has_time", lambda: delivery(state="sent")),
         ("delivery_accepted_once", accepted_twice),
+        ("refund_request_once_per_form", lambda: twice(refund, order=order(), key=KEY)),
+        ("refund_request_once_per_form", line_refunded_twice),
+        ("refund_request_amount_positive", lambda: refund(amount=0)),
+        ("refund_request_made_has_id", lambda: refund(state="made")),
+        ("refund_request_made_has_id", lambda: refund(state="accepted")),
+        ("refund_request_made_has_id", lambda: refund(state="refused", stripe_refund_id="re_1")),
+        ("orders_refundrequest_stripe_refund_id", lambda: twice(refund, state="made", stripe_refund_id="re_1")),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

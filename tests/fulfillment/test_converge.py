@@ -7,16 +7,15 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from catalog.models import Product
 from fulfillment.converge import converge
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, Entitlement
 from orders import stripe_api
-from orders.facts import Dispute, Facts, NewSession, Refund, SessionLine
+from orders.facts import Dispute, Facts, NewSession, PaidLine, Refund, SessionLine
 from orders.models import Order
 from sandbox.world.server import World
 from tests.factories import OrderFactory, ProductFactory, UserFactory
-from tests.steps import GUEST, begin_checkout, buy, pay_by_link
+from tests.steps import GUEST, begin_checkout, buy
 
 pytestmark = pytest.mark.django_db
 
@@ -35,7 +34,6 @@ def facts_of(order: Order, **changes: Any) -> Facts:
             metadata={"storefront_order": order.reference},
             payment_link="",
             email=GUEST,
-            line_count=1,
             amount_subtotal=order.total,
             amount_total=order.total,
             currency=order.currency,
@@ -85,7 +83,7 @@ def test_i2_i3_i5_paid_order_gives_one_entitlement_one_delivery_one_timeline() -
     delivery = Delivery.objects.get()
     assert (delivery.kind, delivery.seq, delivery.recipient, delivery.state) == ("order", 1, GUEST, "pending")
     assert list(order.timeline.values_list("kind", "door", "detail")) == [
-        ("state", "test", "paid"),
+        ("state", "test", "open → paid"),
         ("access", "test", f"{order.lines.get().name}: Active"),
     ]
 
@@ -107,9 +105,10 @@ def test_i20_same_facts_again_change_nothing_but_the_version() -> None:
 def test_f53_i4_unpaid_completed_session_grants_nothing_until_it_settles() -> None:
     order = absorb(OrderFactory(), payment_status="unpaid", payment_intent_status="processing")
     assert order.state == Order.State.PROCESSING
-    assert (Entitlement.objects.count(), Delivery.objects.count()) == (0, 0)
+    assert (Entitlement.objects.count(), list(Delivery.objects.values_list("kind", flat=True))) == (0, ["waiting"])
     absorb(order)
-    assert (order.state, Entitlement.objects.count(), Delivery.objects.count()) == ("paid", 1, 1)
+    assert (order.state, Entitlement.objects.count()) == ("paid", 1)
+    assert set(Delivery.objects.values_list("kind", flat=True)) == {"waiting", "order"}
 
 
 def test_f54_failed_delayed_payment_grants_nothing_and_late_success_delivers() -> None:
@@ -156,7 +155,7 @@ def test_f60_f61_i11_i12_access_follows_refunds_and_disputes_in_both_directions(
     assert access(order) == expected
     absorb(order)
     assert access(order) == ("active", "")
-    assert Delivery.objects.count() == 1
+    assert Delivery.objects.filter(kind="order").count() == 1
 
 
 def test_f17_f45_older_facts_never_overwrite_newer() -> None:
@@ -226,12 +225,18 @@ def test_f19_foreign_session_makes_no_order() -> None:
 
 def test_s15_reference_set_by_a_stranger_on_a_payment_link_does_not_reach_our_order() -> None:
     order = OrderFactory()
-    facts = replace(facts_of(order), metadata={}, payment_link="plink_1", amount_subtotal=1, amount_total=1)
+    lines = (PaidLine(name="Tea", price_id="price_1", slug="", quantity=1, amount=1),)
+    facts = replace(
+        facts_of(order), metadata={}, payment_link="plink_1", amount_subtotal=1, amount_total=1, lines=lines
+    )
     outcome = converge(facts, seen=0, door="test")
     order.refresh_from_db()
     assert (order.state, order.stripe_session_id) == ("open", None)
     assert outcome.order is not None
-    assert outcome.order.attention == "The payment names no product (metadata product_slug)."
+    assert outcome.order.attention == (
+        "Nothing was delivered: “Tea” names no product: enter its price price_1 at one. "
+        "Mend that, then replay this order."
+    )
 
 
 def test_f25_order_whose_row_was_lost_is_made_again_from_its_session(world: World) -> None:
@@ -245,39 +250,6 @@ def test_f25_order_whose_row_was_lost_is_made_again_from_its_session(world: Worl
     fulfill(session_id, door="test")
     assert Entitlement.objects.get().product == product
     assert Order.objects.get().state == "paid"
-
-
-def test_f19_payment_link_delivers_its_product(world: World) -> None:
-    product: Product = ProductFactory(slug="by-link")
-    session_id = pay_by_link(world, slug="by-link", amount=900)
-    fulfill(session_id, door="test")
-    order = Order.objects.get()
-    assert (order.source, order.state, order.total, order.email) == ("payment_link", "paid", 900, GUEST)
-    assert order.lines.get().unit_price == 900
-    assert Entitlement.objects.get().product == product
-
-
-def test_f19_payment_link_with_unknown_slug_is_kept_and_delivered_after_the_fix(world: World) -> None:
-    session_id = pay_by_link(world, slug="not-there-yet")
-    fulfill(session_id, door="test")
-    order = Order.objects.get()
-    assert (order.state, order.attention) == ("paid", "No product with a published file has the slug 'not-there-yet'.")
-    assert (Entitlement.objects.count(), Delivery.objects.count()) == (0, 0)
-    ProductFactory(slug="not-there-yet")
-    fulfill(session_id, door="test")
-    order.refresh_from_db()
-    assert (order.attention, Entitlement.objects.count(), Delivery.objects.count()) == ("", 1, 1)
-
-
-def test_payment_link_with_several_lines_is_held_for_a_person() -> None:
-    ProductFactory(slug="one-of-them")
-    facts = replace(
-        facts_of(OrderFactory.build(reference="x", total=2300)),
-        metadata={"product_slug": "one-of-them"}, client_reference_id="", payment_link="plink_1", line_count=2,
-    )  # fmt: skip
-    converge(facts, seen=0, door="test")
-    assert Order.objects.get().attention.startswith("The payment has 2 lines, and a Payment Link delivers one product")
-    assert Entitlement.objects.count() == 0
 
 
 def test_abandoned_payment_link_makes_no_order() -> None:

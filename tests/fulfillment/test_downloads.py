@@ -228,3 +228,22 @@ def test_nginx_serves_the_bytes_when_told_so(client: Client, owner: User, file: 
 @pytest.mark.parametrize("path", ["abc", "0", "-1", "9" * 30, "1%00", "../1"])
 def test_s61_strange_file_numbers_are_404(client: Client, path: str) -> None:
     assert client.get(f"/downloads/{path}/").status_code == 404
+
+
+def test_bytes_asked_for_add_up_over_the_ranges_of_a_download(client: Client, owner: User, file: File) -> None:
+    browser = signed_in(client, owner)
+    for wanted in ("bytes=0-99", "bytes=100-", "bytes=-50", f"bytes={len(BYTES)}-"):
+        get(browser, file, range=wanted)
+    assert Download.objects.values_list("ranges", "bytes").get() == (4, 100 + len(BYTES) - 100 + 50 + 0)
+
+
+@pytest.mark.parametrize("headers", [{}, {"range": "bytes=5-2"}, {"range": "bytes=0-9", "if-range": '"other"'}])
+def test_whole_file_counts_whole(client: Client, owner: User, file: File, headers: dict[str, str]) -> None:
+    get(signed_in(client, owner), file, **headers)
+    assert Download.objects.values_list("ranges", "bytes").get() == (1, len(BYTES))
+
+
+def test_bytes_are_counted_when_nginx_sends_them(client: Client, owner: User, file: File, settings: Settings) -> None:
+    settings.X_ACCEL_REDIRECT = "/protected/"
+    get(signed_in(client, owner), file, range="bytes=0-99")
+    assert Download.objects.get().bytes == 100

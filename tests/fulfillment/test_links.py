@@ -151,3 +151,40 @@ def test_s26_secrets_of_a_link_are_not_stored(client: Client, order: Order) -> N
     token = links.token(order)
     signature = token.rpartition(".")[2]
     assert signature not in str(list(Delivery.objects.values())) + str(list(order.timeline.values()))
+
+
+def test_f29_voided_link_opens_nothing_and_says_why(client: Client, order: Order) -> None:
+    """On every door that reads a token, and even where its time is over as well."""
+    with hours_ago(100):
+        old = links.token(order)
+    token = links.token(order)
+    links.void(order)
+    for voided in (token, old):
+        page = client.get(f"/links/{voided}/")
+        assert (page.status_code, page["X-Robots-Tag"]) == (410, "noindex")
+        assert "This link was made invalid" in page.content.decode()
+        assert order.lines.get().name not in page.content.decode()
+        assert client.post(f"/links/{voided}/files/{file_id(order)}/")["Location"] == f"/links/{voided}/"
+        assert client.get(f"/downloads/{file_id(order)}/?link={voided}").status_code == 404
+        assert client.post(f"/links/{voided}/fresh/").status_code == 410
+    assert (Delivery.objects.count(), Download.objects.count()) == (0, 0)
+
+
+def test_link_made_in_the_very_second_of_the_voiding_works(client: Client, order: Order) -> None:
+    """Tokens count whole seconds, and the mail that replaces them is written at once."""
+    for _ in range(20):
+        before = links.token(order)
+        links.void(order)
+        after = links.token(order)
+        assert (links.read(before), links.read(after)) == (
+            links.Opened(order.reference, voided=True),
+            links.Opened(order.reference),
+        )
+        assert links.token(Order.objects.get()) == after
+
+
+def test_voiding_touches_no_other_order(client: Client, order: Order) -> None:
+    other = OrderFactory(state=Order.State.PAID, email=GUEST)
+    token = links.token(other)
+    links.void(order)
+    assert client.get(f"/links/{token}/").status_code == 200

@@ -1,22 +1,27 @@
 """An operator fulfills again what is named; twice, or in a dry run, nothing changes."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
 from catalog.models import Product
 from fulfillment import inbox, replay
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.models import Alert, Cursor, Delivery, Entitlement, Heartbeat, StripeEvent
 from fulfillment.preview import difference
+from fulfillment.reconcile import reconcile
 from fulfillment.sweep import sweep
 from orders.models import Order, TimelineEntry
 from sandbox.world.server import World
 from tests.factories import OrderFactory, ProductFactory
+from tests.fulfillment.test_sweep import ROOT, process_environment, wait_until
 from tests.steps import DELIVERED, GUEST, begin_checkout, buy, pay_by_link, report, states
 
 pytestmark = pytest.mark.django_db
@@ -120,7 +125,7 @@ def test_f19_payment_link_with_unknown_slug_is_delivered_after_the_fix(world: Wo
     report(world, client, "checkout.session.completed")
     sweep()
     order = Order.objects.get()
-    assert order.attention.endswith(" the slug 'not-yet'.")
+    assert "names the slug 'not-yet', which no product has." in order.attention
     ProductFactory(slug="not-yet")
     run("--order", order.reference)
     assert states(order) == DELIVERED
@@ -157,6 +162,63 @@ def test_f41_stopped_half_way_it_goes_on(world: World, client: Client, monkeypat
     assert [states(order) for order in orders] == [DELIVERED] * 3
 
 
+@pytest.mark.django_db(transaction=True)
+def test_f41_killed_half_way_it_goes_on_and_nothing_happens_twice(world: World, client: Client) -> None:
+    """A real process and SIGKILL, then the same command again."""
+    orders = [buy(world, Client(), ProductFactory()) for _ in range(30)]
+    report(world, client, "checkout.session.completed")
+    StripeEvent.objects.update(state="failed")
+    environment = process_environment(world) | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen([sys.executable, "manage.py", "replay", "--failed"], cwd=ROOT, env=environment) as process:
+        wait_until(lambda: StripeEvent.objects.filter(state="handled").count() >= 5, 30)
+        process.kill()
+    left = StripeEvent.objects.filter(state="failed").count()
+    assert 0 < left <= 25
+    assert run("--failed") == f"replayed: {left} sessions, 0 skipped, 0 failed\n"
+    assert [states(order) for order in orders] == [DELIVERED] * 30
+    before = dump()
+    assert run("--type", "checkout.session.completed") == "replayed: 30 sessions, 0 skipped, 0 failed\n"
+    assert dump() == before
+
+
+def whole_database() -> dict[str, list[dict[str, object]]]:
+    """Every row of every table of ours, but for what each run moves: versions, when to ask again, signs and alerts."""
+    labels = ("accounts", "catalog", "orders", "fulfillment")
+    models = [model for label in labels for model in apps.get_app_config(label).get_models()]
+    return {
+        model._meta.label: [
+            {name: value for name, value in row.items() if name not in MOVES}
+            for row in model._default_manager.order_by("pk").values()
+        ]
+        for model in models
+        if model not in (Alert, Heartbeat, Cursor)
+    }
+
+
+def test_i20_sweep_reconcile_and_full_replay_once_more_change_nothing(world: World, client: Client) -> None:
+    refunded, disputed = buy(world, Client(), ProductFactory()), buy(world, Client(), ProductFactory())
+    buy(world, Client(), ProductFactory(), method="bank_debit")
+    begin_checkout(Client(), ProductFactory())
+    pay_by_link(world, slug="nowhere")
+    world.control("trigger", {"type": "checkout.session.completed"})
+    world.control("refund", {"session": refunded.stripe_session_id})
+    world.control("dispute", {"session": disputed.stripe_session_id})
+    report(world, client)
+
+    def everything() -> None:
+        sweep()
+        call_command("sweep", stdout=StringIO())
+        reconcile(since=timezone.now() - timedelta(days=1), say=lambda _: None)
+        run("--since", "1d")
+
+    everything()
+    before = whole_database()
+    counted = ("orders.Order", "orders.OrderLine", "fulfillment.Entitlement", "fulfillment.Delivery")
+    assert [len(before[name]) for name in counted] == [5, 4, 2, 4]
+    everything()
+    assert whole_database() == before
+
+
 def test_progress_is_shown(world: World, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay, "SHOW_EVERY", 1)
     failed_event(world, client)
@@ -183,14 +245,57 @@ def test_stripe_away_fails_and_writes_nothing(world: World, client: Client) -> N
     assert dump(without=set()) == before
 
 
+NO_EVENT = "failed, LookupError: there is no such event in the inbox: reconcile fetches what is missing"
+NO_ORDER = "failed, LookupError: there is no such order"
+NO_SESSION = "failed, LookupError: that is not the id of a Checkout Session"
+LONG = "A" * 10_000
+# What is nobody's name: as typed, as shown, and what is said of it.
+NONSENSE = [
+    ("--event", "evt_none", "evt_none", NO_EVENT),
+    ("--event", "x\x00y", r"'x\x00y'…", NO_EVENT),
+    ("--event", LONG, f"'{'A' * 80}'…", NO_EVENT),
+    ("--event", "' OR 1=1 --", "' OR 1=1 --", NO_EVENT),
+    ("--order", "NOSUCH", "NOSUCH", NO_ORDER),
+    ("--order", "A\x00B", r"'A\x00B'…", NO_ORDER),
+    ("--order", LONG, f"'{'A' * 80}'…", NO_ORDER),
+    ("--order", "a\nb", r"'a\nb'…", NO_ORDER),
+    ("--session", "x", "x", NO_SESSION),
+    ("--session", "cs_test_\x00", r"'cs_test_\x00'…", NO_SESSION),
+    ("--session", LONG, f"'{'A' * 80}'…", NO_SESSION),
+    ("--session", "", "", NO_SESSION),
+]
+
+
+@pytest.mark.parametrize("option, typed, shown, said", NONSENSE, ids=[f"{row[0]} {row[2][:20]}" for row in NONSENSE])
+def test_s61_name_of_nothing_is_said_on_one_line_and_fails(option: str, typed: str, shown: str, said: str) -> None:
+    """Stripe is not even asked: it is not there."""
+    assert run(option, typed, code=1) == f"{shown}: {said}\nreplayed: 0 sessions, 0 skipped, 1 failed\n"
+
+
+def test_session_that_stripe_does_not_know_fails(world: World) -> None:
+    said = run("--session", "cs_test_none", code=1)
+    assert said.startswith("cs_test_none: failed, SessionUnknown: ")
+    assert said.endswith("replayed: 0 sessions, 0 skipped, 1 failed\n")
+
+
 @pytest.mark.parametrize(
-    "arguments", [("--event", "evt_none"), ("--order", "NOSUCH"), ("--session", "cs_test_none"), ("--session", "x")]
+    "kind, why",
+    [
+        ("charge.succeeded", "the PaymentIntent has an event of its own for it"),
+        ("invoice.paid", "it is none of: charge.dispute.closed, charge.dispute.created, "),
+        ("x\x00", "it is none of: "),
+        (LONG, "it is none of: "),
+    ],
+    ids=lambda text: text[:20],
 )
-def test_unknown_name_fails(world: World, arguments: tuple[str, ...]) -> None:
-    assert run(*arguments, code=1).endswith("replayed: 0 sessions, 0 skipped, 1 failed\n")
+def test_s61_type_that_leads_nowhere_is_refused_with_the_reason(kind: str, why: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        run("--type", kind)
+    assert str(refused.value).startswith(f"--type {kind[:80]!r} leads to no order: {why}")
+    assert len(str(refused.value)) < 1000
 
 
-def test_purged_money_event_is_skipped_with_the_reason(world: World) -> None:
+def test_f42_purged_money_event_is_skipped_with_the_reason(world: World) -> None:
     StripeEvent.objects.create(
         event_id="evt_old", type="charge.refunded", body=b"", state="handled", handled_at=timezone.now()
     )
@@ -248,7 +353,7 @@ def test_f41_dry_run_prints_the_difference_and_changes_nothing(
     assert said[2:] == [
         f"    new entitlement Knots: state: active, email: {GUEST}",
         f"    new delivery order 1: state: pending, recipient: {GUEST}",
-        f"    new timeline {paid_at}: payment state: paid",
+        f"    new timeline {paid_at}: payment state: open → paid",
         f"    new timeline {paid_at + 1}: Access: Knots: Active",
         "would replay: 1 sessions, 1 would change, 0 skipped, 0 failed",
     ]
@@ -288,6 +393,18 @@ def test_difference_names_new_rows_and_changed_fields_only() -> None:
 
 
 def test_without_a_selector_or_with_a_nonsense_period_it_refuses() -> None:
-    for arguments in ((), ("--dry-run",), ("--since", "yesterday"), ("--since", "2026-02-31")):
-        with pytest.raises(CommandError):
+    for arguments in ((), ("--dry-run",)):
+        with pytest.raises(CommandError, match="say what to replay"):
             call_command("replay", *arguments, stdout=StringIO())
+
+
+PERIODS = ["yesterday", "2026-02-31", "-2h", "2", "h", "999999d", "99999d", "0001-01-01", "2h\x00", "２h", "9" * 10_000]
+
+
+@pytest.mark.parametrize("command", ["replay", "reconcile"])
+@pytest.mark.parametrize("period", PERIODS, ids=lambda text: ascii(text)[:20])
+def test_s61_period_that_is_none_is_refused_on_one_line(command: str, period: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        call_command(command, f"--since={period}", stdout=StringIO())
+    assert str(refused.value).startswith(f"--since: {period[:40]!r} ")
+    assert len(str(refused.value)) < 200

@@ -124,11 +124,23 @@ def test_order_that_never_had_an_address_gets_one() -> None:
 
 def test_f72_second_mail_within_a_minute_is_refused_and_nothing_changes() -> None:
     order = paid_order(minutes=0.5)
+    Delivery.objects.update(attempts=1)
     before = dump()
     with pytest.raises(CommandError, match=f"{order.reference} had a mail within the last minute") as ended:
         run(order.reference, "--to", RIGHT)
     assert ended.value.returncode == 1
     assert (dump(), timeline(order)) == (before, [])
+
+
+def test_mail_that_was_withdrawn_before_anybody_tried_it_does_not_count() -> None:
+    order = paid_order(minutes=0.5)
+    resend_order(order.reference, to="typo@example.com", door="resend")
+    resend_order(order.reference, to=RIGHT, door="resend")
+    assert list(order.deliveries.order_by("seq").values_list("recipient", "state")) == [
+        (GUEST, "gave_up"),
+        ("typo@example.com", "gave_up"),
+        (RIGHT, "pending"),
+    ]
 
 
 @pytest.mark.parametrize("address", ["nobody", "a@example.com, b@example.com", '"x"@example.com', "a@b@c"])

@@ -10,12 +10,13 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from accounts.models import SignIn
 from fulfillment import inbox, retention
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.models import Delivery, Download, Entitlement, StripeEvent
 from orders.models import Order
 from sandbox.world.server import World
 from storefront.celery import app
-from tests.factories import ProductFactory
+from tests.factories import OrderFactory, ProductFactory, UserFactory
 from tests.steps import buy, events, post_event, report
 
 pytestmark = pytest.mark.django_db
@@ -43,7 +44,7 @@ def left() -> dict[str, bytes]:
 def run(*arguments: str) -> str:
     out = StringIO()
     call_command("purge_events", *arguments, stdout=out)
-    return out.getvalue()
+    return out.getvalue().splitlines(keepends=True)[0]
 
 
 def test_f42_only_settled_events_past_the_days_lose_their_body() -> None:
@@ -74,8 +75,9 @@ def test_days_may_be_chosen_and_nonsense_is_refused() -> None:
     event("handled", days=8)
     assert run("--days", "9") == "purged: 0 bodies, 0 rows\n"
     assert run("--days", "7") == "purged: 1 bodies, 0 rows\n"
-    with pytest.raises(CommandError):
-        run("--days", "0")
+    for nonsense in ("0", "-30", "1.5", "36501", "month", "9" * 10_000, "30\x00"):
+        with pytest.raises(CommandError):
+            run("--days", nonsense)
 
 
 def test_longer_than_400_days_keeps_rows_as_long() -> None:
@@ -90,6 +92,15 @@ def test_dry_run_counts_and_changes_nothing() -> None:
     before = left()
     assert run("--dry-run") == "would purge: 1 bodies, 1 rows\n"
     assert left() == before
+
+
+def test_progress_is_shown_and_every_batch_is_emptied(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    monkeypatch.setattr(retention, "SHOW_EVERY", 4)
+    for days in range(31, 40):
+        event("handled", days=days)
+    assert run() == "4 bodies so far\n8 bodies so far\npurged: 9 bodies, 0 rows\n"
+    assert set(left().values()) == {b""}
 
 
 def test_second_run_finds_nothing() -> None:
@@ -138,3 +149,33 @@ def test_beat_purges_every_night(settings: Settings) -> None:
     task: Callable[..., None] = app.tasks[entry["task"]]
     task(*entry["args"])
     assert left() == {"evt_handled_31": b""}
+
+
+def visitors(*, days: float) -> None:
+    """A sign-in, a purchase and a download of that many days ago."""
+    at = timezone.now() - timedelta(days=days)
+    user = UserFactory()
+    SignIn.objects.create(user=user, at=at, address="192.0.2.1", agent="Firefox")
+    order = OrderFactory(created_at=at, buyer_address="192.0.2.1", buyer_agent="Firefox")
+    file = order.lines.get().edition.files.get()
+    Download.objects.create(file=file, via="free", address="192.0.2.1", agent="Firefox", started_at=at, last_at=at)
+
+
+def test_where_visitors_came_from_is_forgotten_after_400_days() -> None:
+    visitors(days=401)
+    visitors(days=399)
+    told = "1 sign-ins, addresses of 1 orders and 1 downloads"
+    assert str(retention.forget_visitors(dry_run=True)) == told
+    out = StringIO()
+    call_command("purge_events", stdout=out)
+    assert out.getvalue().splitlines()[1] == f"forgot: {told}"
+    assert SignIn.objects.count() == 1
+    assert list(Order.objects.order_by("created_at").values_list("buyer_address", "buyer_agent")) == [
+        (None, ""),
+        ("192.0.2.1", "Firefox"),
+    ]
+    assert list(Download.objects.order_by("last_at").values_list("address", "agent")) == [
+        (None, ""),
+        ("192.0.2.1", "Firefox"),
+    ]
+    assert str(retention.forget_visitors()) == "0 sign-ins, addresses of 0 orders and 0 downloads"

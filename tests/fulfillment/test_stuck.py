@@ -9,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.models import Delivery, Entitlement, Heartbeat, StripeEvent
 from fulfillment.stuck import Stuck, find_stuck
 from fulfillment.sweep import sweep
 from orders.models import Order
@@ -169,6 +169,21 @@ def test_order_whose_check_is_overdue_is_stuck() -> None:
     assert found() == [("payment not asked about", late.reference)]
 
 
+def test_f10_process_without_a_sign_of_life_is_stuck() -> None:
+    Heartbeat.objects.create(name="sweep")
+    silent = Heartbeat.objects.create(name="beat", at=ago(6))
+    assert find_stuck(longer_than=FIVE) == [
+        Stuck(
+            what="no sign of life from",
+            which="beat",
+            since=silent.at,
+            why="what beat sends: beat, the broker or all workers",
+            mend="start it again; what is due meanwhile: python manage.py sweep",
+        )
+    ]
+    assert find_stuck(longer_than=timedelta(minutes=7)) == []
+
+
 def test_number_of_queries_does_not_grow(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     def one_of_each(number: int) -> None:
         event("failed", minutes=0, event_id=f"evt_{number}")
@@ -178,7 +193,7 @@ def test_number_of_queries_does_not_grow(django_assert_num_queries: DjangoAssert
 
     for number in range(2):
         one_of_each(number)
-        with django_assert_num_queries(6):
+        with django_assert_num_queries(7):
             assert len(find_stuck(longer_than=FIVE)) == 5 * (number + 1)
 
 
@@ -203,5 +218,6 @@ def test_minutes_may_be_chosen_and_nonsense_is_refused() -> None:
     call_command("stuck", "--minutes", "10", stdout=StringIO())
     with pytest.raises(SystemExit):
         call_command("stuck", "--minutes", "7", stdout=StringIO())
-    with pytest.raises(CommandError):
-        call_command("stuck", "--minutes", "-1", stdout=StringIO())
+    for nonsense in ("-1", "nan", "inf", "1e9", "many", "\x00"):
+        with pytest.raises(CommandError):
+            call_command("stuck", "--minutes", nonsense, stdout=StringIO())

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
@@ -18,19 +19,20 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.core.files.storage import storages
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
-from pytest_django import Settings
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from catalog.models import Product
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, Entitlement, StripeEvent
-from fulfillment.sweep import Swept, sweep, sweep_money
+from fulfillment.sweep import Swept, _events_open, sweep, sweep_covers, sweep_mail, sweep_money
 from orders.models import Order
+from sandbox.parts import web_command
 from sandbox.world.server import World, free_port
-from tests.factories import ProductFactory
+from tests.factories import OrderFactory, ProductFactory
 from tests.steps import GUEST, begin_checkout, buy, events, pay_by_link, report, signed
 
 pytestmark = pytest.mark.django_db
@@ -48,7 +50,7 @@ def test_f4_f11_f27_stored_event_is_handled_and_its_mail_sent(world: World, clie
     assert mail.outbox[0].to == [GUEST]
 
 
-def test_f37_order_nobody_told_us_about_is_asked_for_after_a_minute(world: World, client: Client) -> None:
+def test_f37_f40_order_nobody_told_us_about_is_asked_for_after_a_minute(world: World, client: Client) -> None:
     """No webhook, no success page."""
     order = buy(world, client, ProductFactory())
     assert sweep().orders == 0
@@ -132,7 +134,8 @@ def test_f65_pass_ends_between_two_rows_when_it_is_told_to(world: World, client:
 def test_f16_stripe_away_leaves_the_order_for_later_and_the_others_go_on(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     Order.objects.update(next_check_at=timezone.now())
-    Delivery.objects.create(order=order, kind="link", recipient=GUEST)
+    other = OrderFactory(state="paid", email=GUEST)
+    Delivery.objects.create(order=other, kind="link", recipient=GUEST)
     world.control("faults", {"area": "api", "kind": "error", "status": 500})
     swept = sweep()
     assert (swept.orders, swept.failed, swept.mails) == (0, 1, 1)
@@ -185,13 +188,87 @@ def test_f68_i20_sweeping_twice_changes_nothing(world: World, client: Client) ->
 def test_command_prints_counts_and_ends_nonzero_when_something_failed(world: World, client: Client) -> None:
     out = StringIO()
     call_command("sweep", stdout=out)
-    assert out.getvalue() == "swept: 0 events, 0 orders, 0 mails, 0 covers; 0 to try again\n"
+    assert out.getvalue() == "swept: 0 events, 0 orders, 0 refunds, 0 mails, 0 covers; 0 to try again\n"
     buy(world, client, ProductFactory())
     Order.objects.update(next_check_at=timezone.now())
     world.control("faults", {"area": "api", "kind": "error", "status": 500})
     with pytest.raises(SystemExit) as ended:
         call_command("sweep", stdout=out)
     assert ended.value.code == 1
+
+
+def one_shot() -> tuple[str, int]:
+    """What `sweep` printed, and how it ended."""
+    out = StringIO()
+    try:
+        call_command("sweep", stdout=out)
+    except SystemExit as ended:
+        return out.getvalue(), int(str(ended.code))
+    return out.getvalue(), 0
+
+
+def test_command_fails_while_an_event_cannot_be_handled(world: World, client: Client) -> None:
+    """Nothing is raised: the row says why, and waits."""
+    buy(world, client, ProductFactory())
+    report(world, client, "checkout.session.completed")
+    world.control("faults", {"area": "api", "kind": "error", "status": 429})
+    assert one_shot() == ("swept: 0 events, 0 orders, 0 mails, 0 covers; 1 to try again\n", 1)
+    world.control("faults/clear", {})
+    StripeEvent.objects.update(next_attempt_at=timezone.now())
+    assert one_shot() == ("swept: 1 events, 0 orders, 1 mails, 0 covers; 0 to try again\n", 0)
+
+
+def test_f29_command_fails_when_a_mail_is_refused(smtp: World, client: Client) -> None:
+    buy(smtp, client, ProductFactory())
+    report(smtp, client, "checkout.session.completed")
+    smtp.control("faults", {"area": "mail", "kind": "refuse_recipient", "code": 550, "to": GUEST})
+    assert one_shot() == ("swept: 1 events, 0 orders, 0 mails, 0 covers; 1 to try again\n", 1)
+
+
+def test_f19_command_fails_when_an_order_needs_a_person(world: World) -> None:
+    fulfill(pay_by_link(world, slug="not-there-yet"), door="test")
+    Order.objects.update(next_check_at=timezone.now())
+    assert one_shot()[1] == 1
+
+
+def test_row_that_another_worker_holds_is_no_failure(world: World, client: Client) -> None:
+    buy(world, client, ProductFactory())
+    report(world, client, "checkout.session.completed")
+    key = StripeEvent.objects.get().event_id
+    assert _events_open([key]) == 1
+    StripeEvent.objects.update(claim=uuid.uuid4())
+    assert _events_open([key]) == 0
+
+
+def test_command_goes_on_until_nothing_is_due_and_shows_each_pass() -> None:
+    """After an outage more waits than one pass looks at."""
+    StripeEvent.objects.bulk_create(
+        StripeEvent(event_id=f"evt_{n}", type="charge.succeeded", body=b"{}") for n in range(450)
+    )
+    printed, code = one_shot()
+    assert [line.split(" events")[0] for line in printed.splitlines()] == ["swept: 200", "swept: 200", "swept: 50"]
+    assert (code, StripeEvent.objects.filter(state="ignored").count()) == (0, 450)
+
+
+@pytest.mark.parametrize("seconds", ["-5", "0", "nan", "inf", "1e9", "soon", "5\x00"])
+def test_s61_interval_that_is_none_is_refused(seconds: str) -> None:
+    """A negative one would spin."""
+    with pytest.raises(CommandError):
+        call_command("sweep", f"--watch={seconds}", stdout=StringIO())
+
+
+def test_pass_costs_the_same_few_queries_when_nothing_is_due(
+    world: World, client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    """Four of it look for what is due; the rest are the alerts'."""
+    buy(world, client, ProductFactory())
+    report(world, client)
+    sweep()
+    for lane in (sweep_money, sweep_mail, sweep_covers):
+        with django_assert_num_queries(2 if lane is sweep_money else 1):
+            lane(Swept())
+    with django_assert_num_queries(18):
+        sweep()
 
 
 @contextmanager
@@ -240,8 +317,7 @@ def post_over_http(address: str, event: dict[str, Any]) -> float:
 @contextmanager
 def web_process(environment: dict[str, str]) -> Iterator[str]:
     port = free_port()
-    command = [sys.executable, "-m", "gunicorn", "storefront.wsgi", "--bind", f"127.0.0.1:{port}", "--threads", "4"]
-    process = subprocess.Popen([*command, "--no-control-socket"], cwd=ROOT, env=environment)
+    process = subprocess.Popen(web_command("storefront.wsgi:application", port), cwd=ROOT, env=environment)
     try:
         wait_until(lambda: answers(f"http://127.0.0.1:{port}/healthz"))
         yield f"http://127.0.0.1:{port}"

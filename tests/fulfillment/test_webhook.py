@@ -27,9 +27,9 @@ EVENT: dict[str, Any] = {
 }
 
 
-def post(client: Client, body: bytes, header: str) -> int:
+def post(client: Client, body: bytes, header: str, **environ: Any) -> int:
     return client.post(
-        "/webhooks/stripe/", body, content_type="application/json", headers={"Stripe-Signature": header}
+        "/webhooks/stripe/", body, content_type="application/json", headers={"Stripe-Signature": header}, **environ
     ).status_code
 
 
@@ -42,7 +42,7 @@ def test_f1_i1_signed_event_is_stored_raw_before_it_is_acknowledged(client: Clie
     assert (event.state, event.attempts) == ("received", 0)
 
 
-def test_s5_duplicate_is_acknowledged_and_stored_once(client: Client) -> None:
+def test_f3_s5_duplicate_is_acknowledged_and_stored_once(client: Client) -> None:
     for _ in range(20):
         assert post_event(client, EVENT).status_code == 200
     assert StripeEvent.objects.count() == 1
@@ -138,6 +138,57 @@ def test_s11_oversized_body_is_413(client: Client) -> None:
     assert post_bytes(client, b" " * (256 * 1024 + 1)).status_code == 413
 
 
+@pytest.mark.parametrize("declared", ["-1", "1e3", "٣", "9" * 13, "9" * 5000])
+def test_s11_length_that_is_no_number_is_413(client: Client, declared: str) -> None:
+    header = signed(b"{}")
+    assert post(client, b"{}", header, CONTENT_LENGTH=declared) == 413
+
+
+def test_s11_body_longer_than_its_length_is_400(client: Client) -> None:
+    body = json.dumps(EVENT).encode()
+    assert post(client, body, signed(body), CONTENT_LENGTH=str(len(body) - 1)) == 400
+    assert post(client, body, signed(body), CONTENT_LENGTH="") == 400  # a chunked body comes without one
+    assert StripeEvent.objects.count() == 0
+
+
+def test_s8_number_beyond_every_limit_beside_the_id_is_no_error(client: Client) -> None:
+    body = b'{"id": "evt_1", "type": "checkout.session.completed", "created": ' + b"9" * 5000 + b"}"
+    assert post_bytes(client, body).status_code in (200, 400)
+
+
+def test_s10_of_two_equal_keys_the_last_counts(client: Client) -> None:
+    body = b'{"id": "evt_a", "id": "evt_b", "data": {"object": {"id": "cs_a", "id": "cs_b"}}}'
+    assert post_bytes(client, body).status_code == 200
+    event = StripeEvent.objects.get()
+    assert (event.event_id, event.object_id, bytes(event.body)) == ("evt_b", "cs_b", body)
+
+
+def test_s13_flood_of_unsigned_posts_stores_nothing_and_delays_nobody(
+    client: Client, django_assert_max_num_queries: Any
+) -> None:
+    body = json.dumps(EVENT).encode()
+    with django_assert_max_num_queries(30):  # the counts of refusals, which are written now and then
+        assert {post(client, body, "t=1,v1=" + "0" * 64) for _ in range(500)} == {400}
+    began = time.perf_counter()
+    assert post_event(client, EVENT).status_code == 200
+    assert time.perf_counter() - began < 0.5
+    assert StripeEvent.objects.count() == 1
+
+
+def test_f44_event_carries_the_label_of_its_secret_and_never_the_secret(
+    client: Client, admin_client: Client, settings: Settings
+) -> None:
+    settings.STRIPE_WEBHOOK_SECRETS = ["whsec_new_new_new_new", "whsec_old_old_old_old"]
+    settings.STRIPE_WEBHOOK_LABELS = {"whsec_old_old_old_old": "before the move"}
+    post_event(client, EVENT, secret="whsec_old_old_old_old")
+    post_event(client, EVENT | {"id": "evt_2"}, secret="whsec_new_new_new_new")
+    assert list(StripeEvent.objects.order_by("event_id").values_list("endpoint", flat=True)) == ["before the move", ""]
+    event = StripeEvent.objects.get(event_id="evt_1")
+    page = admin_client.get(f"/admin/fulfillment/stripeevent/{event.pk}/change/").content.decode()
+    assert "before the move" in page
+    assert "whsec_" not in page
+
+
 def test_get_is_405(client: Client) -> None:
     assert client.get("/webhooks/stripe/").status_code == 405
 
@@ -164,6 +215,18 @@ def test_f1_f36_webhook_wakes_a_worker_that_delivers(world: World, client: Clien
     assert (Entitlement.objects.get().state, Delivery.objects.get().state) == ("active", "sent")
     handled = StripeEvent.objects.get(type="checkout.session.completed")
     assert (handled.state, handled.attempts) == ("handled", 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f1_burst_is_drained_by_few_wake_ups(world: World, client: Client, drain: Callable[[], int]) -> None:
+    """Also the last event of a burst has one that was published after it."""
+    for _ in range(12):
+        buy(world, client, ProductFactory())
+    report(world, client, "checkout.session.completed")
+    ran = drain()
+    assert set(StripeEvent.objects.values_list("state", "attempts")) == {("handled", 1)}
+    assert list(Order.objects.values_list("state", flat=True)) == ["paid"] * 12
+    assert 13 <= ran <= 24, "one message for each mail, and far fewer than one for each event"
 
 
 @pytest.mark.django_db(transaction=True)

@@ -160,6 +160,8 @@ def test_same_key_and_parameters_give_the_same_session(world: World) -> None:
     assert first[1] == again[1]
     assert (first[2].get("Idempotent-Replayed"), again[2].get("Idempotent-Replayed")) == (None, "true")
     assert len(world.control("ledger")["sessions"]) == 1
+    assert len(world.control(f"ledger?session={first[1]['id']}")["sessions"]) == 1
+    assert world.control("ledger?session=cs_test_none")["sessions"] == []
 
 
 def test_same_key_with_other_parameters_is_refused(world: World) -> None:
@@ -233,6 +235,34 @@ def test_dispute_ends_as_the_bank_says(world: World, client: Any, paid: Paid, st
     world.control(f"dispute/{dispute['id']}/close", {"status": status})
     assert client.v1.disputes.retrieve(dispute["id"]).status == status
     assert world.control("ledger")["sessions"][0]["dispute_status"] == status
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        {"uncategorized_text": "x" * 20_001},
+        {"receipt": "a text where a file belongs"},
+        dict.fromkeys(
+            (
+                "access_activity_log",
+                "cancellation_policy_disclosure",
+                "cancellation_rebuttal",
+                "duplicate_charge_explanation",
+                "product_description",
+                "refund_policy_disclosure",
+                "refund_refusal_explanation",
+                "uncategorized_text",
+            ),
+            "x" * 20_000,
+        ),
+    ],
+    ids=["long", "no file", "too much"],
+)
+def test_evidence_keeps_to_stripes_limits(world: World, client: Any, paid: Paid, evidence: dict[str, str]) -> None:
+    dispute = world.control("dispute", {"payment_intent": paid()["payment_intent"]})
+    with pytest.raises(stripe.InvalidRequestError):
+        client.v1.disputes.update(dispute["id"], params={"evidence": evidence, "submit": False})
+    assert client.v1.disputes.retrieve(dispute["id"]).evidence_details.has_evidence is False
 
 
 def test_disputed_charge_is_not_refunded(world: World, client: Any, paid: Paid) -> None:

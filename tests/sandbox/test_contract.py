@@ -68,6 +68,12 @@ def everything(world: World) -> None:
         params=params(customer_creation="always", customer_email="a@b.example")
     )
     world.control(f"pay/{session.id}", {})
+    recovery: Any = {"recovery": {"enabled": True}}
+    session = client.v1.checkout.sessions.create(params=params(after_expiration=recovery))
+    world.control(f"expire/{session.id}", {})
+    session = world.control(f"recover/{session.id}", {})
+    world.control(f"discount/{session['id']}", {"percent": 30})
+    world.control(f"pay/{session['id']}", {"email": "a@b.example"})
     client.v1.webhook_endpoints.create(params={"url": "http://127.0.0.1:9/", "enabled_events": ["charge.failed"]})
 
 
@@ -106,6 +112,7 @@ def check(world: World, contract: Any, method: str, path: str, **query: str) -> 
     [
         ("checkout/sessions/%s", "line_items.data.price.product"),
         ("checkout/sessions/%s", "payment_intent.latest_charge"),
+        ("checkout/sessions/%s", "payment_intent.latest_charge.refunds"),
         ("checkout/sessions/%s", "payment_intent.payment_method"),
         ("checkout/sessions", "data.line_items"),
         ("checkout/sessions", "data.payment_intent.latest_charge"),
@@ -113,7 +120,7 @@ def check(world: World, contract: Any, method: str, path: str, **query: str) -> 
     ],
 )
 def test_expanded_answers_hold(world: World, contract: Any, path: str, expand: str) -> None:
-    world.control("trigger", {"type": "checkout.session.completed"})
+    world.control("trigger", {"type": "refund.failed"})
     path = path.replace("%s", world.control("ledger")["sessions"][0]["session"])
     assert check(world, contract, "GET", f"/v1/{path}", **{"expand[]": expand}) == []
 

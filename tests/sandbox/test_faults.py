@@ -184,3 +184,13 @@ def test_reset_forgets_all_but_the_endpoints(hooked: World, listener: Listener) 
     expired(hooked)
     assert hooked.quiet()
     assert listener.types == ["checkout.session.expired"] * 2
+
+
+def test_chance_strikes_its_share(world: World) -> None:
+    world.control("faults", {"area": "webhooks", "kind": "drop", "chance": 0})
+    assert world.account.faults.take("webhooks", "drop", type="charge.refunded") is None
+    world.control("faults", {"area": "webhooks", "kind": "drop", "chance": 0.5})
+    struck = sum(world.account.faults.take("webhooks", "drop", type="any") is not None for _ in range(400))
+    assert 100 < struck < 300
+    with pytest.raises(ControlError, match="chance is between 0 and 1"):
+        world.control("faults", {"area": "webhooks", "kind": "drop", "chance": 2})

@@ -1,6 +1,7 @@
 """The mailbox: what it accepted it has; what it was told to spoil, it spoils."""
 
 import smtplib
+import sqlite3
 import time
 from email.message import EmailMessage
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 
+from sandbox.world.mailbox import Mailbox
 from sandbox.world.server import World, running_world
 from tests.sandbox.world_fixtures import (
     module_world,
@@ -129,3 +131,24 @@ def test_markup_in_headers_is_shown_not_run(world: World) -> None:
     page = requests.get(f"{world.base_url}/mailbox/", timeout=5).text
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+def test_mail_tells_whether_its_sender_was_told(world: World) -> None:
+    send(world)
+    spoil(world, "drop_after", keep=True)
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        send(world)
+    assert [mail["confirmed"] for mail in world.mails()] == [False, True]
+    assert len(world.control("mails?limit=1")["mails"]) == 1
+
+
+def test_mails_of_an_earlier_version_are_kept_as_confirmed(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "mail.sqlite3")
+    old.execute(
+        "CREATE TABLE mails (id INTEGER PRIMARY KEY, received_at REAL, sender TEXT, recipients TEXT, content BLOB)"
+    )
+    old.execute("INSERT INTO mails VALUES (1, 0, 'a@example.com', 'b@example.com', x'5375626a6563743a2048656c6c6f')")
+    old.commit()
+    mailbox = Mailbox(tmp_path / "mail.sqlite3")
+    assert [(mail["subject"], mail["confirmed"]) for mail in mailbox.mails()] == [("Hello", True)]
+    mailbox.close()

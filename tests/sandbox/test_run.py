@@ -299,6 +299,11 @@ def test_a_stripe_of_ones_own_gets_no_local_secrets(tmp_path: Path) -> None:
     assert settings["EMAIL_URL"] == "smtp://127.0.0.1:8002"
 
 
+def test_the_local_stripe_signs_with_the_first_secret_without_its_label() -> None:
+    assert parts.first_secret("main=whsec_a==, old=whsec_b") == "whsec_a=="
+    assert parts.first_secret("whsec_a,whsec_b") == "whsec_a"
+
+
 def test_a_mail_server_of_ones_own_keeps_the_local_stripe(tmp_path: Path) -> None:
     settings = plan.settings_for({"EMAIL_URL": "smtp://mail.example"}, PORTS, tmp_path)
 

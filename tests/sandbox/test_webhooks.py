@@ -132,6 +132,18 @@ def test_event_is_sent_again_on_demand(hooked: World, listener: Listener) -> Non
     assert [one["id"] for one, _, _ in listener.received] == [event] * 8
 
 
+def test_retry_that_waits_for_its_hour_is_hurried(listener: Listener) -> None:
+    listener.answers = [503]
+    with running_world(webhook_url=listener.url, retry_delays=(3600,)) as world:
+        world.control("trigger", {"type": "checkout.session.expired"})
+        while not (event := world.control("events")["events"][0])["deliveries"][0]["attempts"]:
+            time.sleep(0.01)
+        assert event["deliveries"][0]["state"] == "pending"
+        assert world.control("events/hurry", {}) == {"hurried": 1}
+        assert world.quiet()
+    assert listener.types == ["checkout.session.expired"] * 2
+
+
 @pytest.mark.parametrize("kind", sorted(SCENARIOS))
 def test_every_supported_event_can_be_triggered(hooked: World, listener: Listener, kind: str) -> None:
     answer = hooked.control("trigger", {"type": kind, "email": "eve@example.com", "metadata": {"n": "1"}})

@@ -8,13 +8,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fulfillment.models import Delivery, StripeEvent
+from fulfillment.models import Delivery, Heartbeat, StripeEvent
 from storefront.health import _Schema
 from tests.factories import OrderFactory
 from tests.steps import GUEST, post_event
 
 IDLE = {
     "status": "ok",
+    "reasons": [],
     "events_due": 0,
     "oldest_event_seconds": 0,
     "deliveries_due": 0,
@@ -47,20 +48,34 @@ def test_ready_tells_how_much_is_waiting(client: Client) -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("minutes, status", [(4, "ok"), (6, "late")])
-def test_late_work_is_told_and_the_web_stays(client: Client, minutes: int, status: str) -> None:
+def test_late_work_is_told_with_the_reason_and_the_web_stays(client: Client, minutes: int, status: str) -> None:
     """Late mail is no reason for a load balancer to take the shop away."""
     then = timezone.now() - timedelta(minutes=minutes)
     StripeEvent.objects.create(event_id="evt_1", type="x", received_at=then)
     answer = client.get("/readyz")
+    seconds = answer.json()["oldest_event_seconds"]
     assert (answer.status_code, answer.json()["status"]) == (200, status)
-    assert answer.json()["oldest_event_seconds"] in (minutes * 60, minutes * 60 + 1)
+    assert answer.json()["reasons"] == ([f"an event is not handled for {seconds} s"] if status == "late" else [])
+    assert seconds in (minutes * 60, minutes * 60 + 1)
     StripeEvent.objects.update(state="failed")
     Delivery.objects.create(order=OrderFactory(), kind="order", recipient=GUEST, created_at=then)
     answer = client.get("/readyz")
+    seconds = answer.json()["oldest_delivery_seconds"]
     assert (answer.status_code, answer.json()["status"]) == (200, status)
-    assert answer.json()["oldest_delivery_seconds"] in (minutes * 60, minutes * 60 + 1)
+    assert answer.json()["reasons"] == ([f"a mail is not accepted for {seconds} s"] if status == "late" else [])
+    assert seconds in (minutes * 60, minutes * 60 + 1)
     Delivery.objects.update(state="gave_up")
     assert client.get("/readyz").json() == IDLE
+
+
+@pytest.mark.django_db
+def test_f10_process_that_is_silent_is_a_reason_and_the_web_stays(client: Client) -> None:
+    Heartbeat.objects.create(name="sweep")
+    Heartbeat.objects.create(name="worker", at=timezone.now() - timedelta(seconds=70))
+    answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "late")
+    [reason] = answer.json()["reasons"]
+    assert reason in [f"the worker of the queue `celery`: no sign of life for {seconds} s" for seconds in (70, 71)]
 
 
 @pytest.mark.django_db
@@ -83,11 +98,11 @@ def test_pending_migration_is_503_until_it_is_applied(client: Client) -> None:
 
 
 @pytest.mark.django_db
-def test_ready_asks_twice_and_reads_the_migrations_once(client: Client) -> None:
+def test_ready_asks_three_times_and_reads_the_migrations_once(client: Client) -> None:
     client.get("/readyz")
     with CaptureQueriesContext(connection) as captured:
         client.get("/readyz")
-    assert len(captured) == 2
+    assert len(captured) == 3
 
 
 @pytest.mark.django_db(transaction=True)

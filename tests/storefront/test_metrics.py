@@ -17,8 +17,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from fulfillment import measures, outbox
+from fulfillment.book_models import Difference
 from fulfillment.converge import converge
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.event_types import label
+from fulfillment.models import Delivery, Entitlement, Heartbeat, StripeEvent
+from fulfillment.sweep import sweep
 from orders import stripe_api
 from orders.models import Order
 from sandbox import parts
@@ -26,7 +29,7 @@ from sandbox.plan import Ports
 from sandbox.world.server import World
 from storefront.metrics import Backlog
 from tests.factories import OrderFactory, ProductFactory
-from tests.steps import GUEST, buy, post_event
+from tests.steps import GUEST, buy, post_event, report
 
 pytestmark = pytest.mark.django_db
 ROOT = Path(__file__).parents[2]
@@ -45,6 +48,7 @@ BACKLOG = {
     "shop_orders_overdue": 0.0,
     "shop_orders_overdue_seconds": 0.0,
     "shop_orders_disputed": 0.0,
+    "shop_books_differences": 0.0,
 }
 
 
@@ -72,6 +76,7 @@ def fill(number: int) -> None:
     for n in range(number):
         StripeEvent.objects.create(event_id=f"evt_r{n}", type="x", received_at=ago(minutes=10))
         StripeEvent.objects.create(event_id=f"evt_f{n}", type="x", state="failed")
+        Difference.objects.get_or_create(kind="amount", subject=f"order {n}", livemode=False, mend="replay")
         order = OrderFactory(
             state="paid", email=GUEST, attention=f"write to {GUEST}", dispute="open", next_check_at=ago(minutes=3)
         )
@@ -107,6 +112,61 @@ def test_backlog_is_counted_by_state_and_age(client: Client) -> None:
     }
 
 
+def test_events_that_wait_are_told_by_type_and_state_and_unknown_types_share_a_name(client: Client) -> None:
+    fill(2)
+    StripeEvent.objects.create(event_id="evt_1", type="checkout.session.completed")
+    StripeEvent.objects.create(event_id="evt_2", type="made.up.by.somebody")
+    found = read(client)
+    assert {name: value for name, value in found.items() if name.startswith("shop_events_waiting")} == {
+        'shop_events_waiting{state="received",type="checkout.session.completed"}': 1,
+        'shop_events_waiting{state="received",type="other"}': 3,
+        'shop_events_waiting{state="failed",type="other"}': 2,
+    }
+    assert (found["shop_events_unhandled"], found["shop_events_failed"]) == (4, 2)
+
+
+def test_names_of_types_are_bounded() -> None:
+    kinds = ["refund.created", "charge.succeeded", "", "x" * 100, *(f"type.{n}" for n in range(50))]
+    assert {label(kind) for kind in kinds} == {"refund.created", "charge.succeeded", "other"}
+
+
+def test_events_are_counted_when_they_are_settled(world: World, client: Client) -> None:
+    def counted() -> list[float]:
+        kinds = {"state": "handled", "type": "checkout.session.completed"}, {"state": "ignored", "type": "other"}
+        return [count("shop_events_settled_total", **labels) for labels in kinds]
+
+    before = counted()
+    buy(world, client, ProductFactory())
+    report(world, client, "checkout.session.completed")
+    for n in range(2):
+        StripeEvent.objects.create(event_id=f"evt_{n}", type="made.up")
+    sweep()
+    sweep()
+    assert [after - was for after, was in zip(counted(), before, strict=True)] == [1, 2]
+
+
+def test_passes_of_the_sweep_and_alerts_are_counted(client: Client) -> None:
+    names = ['shop_sweep_passes_total{lane="money"}', 'shop_sweep_passes_total{lane="mail"}']
+    names += ['shop_alerts_total{kind="attention"}', 'shop_alerts_total{kind="event"}']
+    before = read(client)
+    fill(3)
+    sweep()
+    sweep()
+    after = read(client)
+    assert [after[name] - before.get(name, 0) for name in names] == [2, 2, 1, 1]
+
+
+def test_f10_age_of_each_sign_of_life_is_told(client: Client) -> None:
+    Heartbeat.objects.create(name="sweep")
+    Heartbeat.objects.create(name="beat", at=ago(seconds=100))
+    found = read(client)
+    ages = {name: round(value, -1) for name, value in found.items() if name.startswith("shop_heartbeat")}
+    assert ages == {
+        'shop_heartbeat_age_seconds{name="beat"}': 100,
+        'shop_heartbeat_age_seconds{name="sweep"}': 0,
+    }
+
+
 def test_queries_are_the_same_however_much_waits(client: Client) -> None:
     counts = []
     for number in (1, 5):
@@ -117,7 +177,7 @@ def test_queries_are_the_same_however_much_waits(client: Client) -> None:
         ) as captured:
             read(client)
         counts.append(len(captured))
-    assert counts == [7, 7]
+    assert counts == [8, 8]
 
 
 def test_each_figure_comes_from_an_index_of_what_waits() -> None:
@@ -142,6 +202,8 @@ INDEXES = [
     "order_attention",
     "order_unsettled",
     "entitlement_disputed",
+    "fulfillment_heartbeat_pkey",  # a handful of rows, one for each kind of process
+    "difference_open",
 ]
 
 

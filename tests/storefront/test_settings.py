@@ -91,6 +91,8 @@ def test_empty_variables_count_as_not_set(tmp_path: Path) -> None:
         ({"STRIPE_API_BASE": "https://evil.example", "STRIPE_SECRET_KEY": "sk_test_x"}, "storefront.E002"),
         ({"STRIPE_WEBHOOK_SECRETS": "whsec_"}, "storefront.E003"),
         ({"STRIPE_WEBHOOK_SECRETS": "whsec_real_enough_to_pass,changeme"}, "storefront.E003"),
+        ({"STRIPE_WEBHOOK_SECRETS": "main=whsec_"}, "storefront.E003"),
+        ({"STRIPE_WEBHOOK_SECRETS": "the old one=whsec_real_enough_to_pass"}, "storefront.E003"),
         ({"STRIPE_WEBHOOK_SECRETS": ""}, "storefront.E004"),
         ({"SITE_URL": "http://shop.example.com"}, "storefront.W001"),
     ],
@@ -100,6 +102,15 @@ def test_s3_dangerous_setting_is_refused(tmp_path: Path, changes: dict[str, str]
     checked = check_deploy(tmp_path, **changes)
     assert checked.returncode == 1
     assert said in checked.stderr
+
+
+def test_webhook_secrets_may_carry_labels() -> None:
+    code = "import storefront.settings as s; print(s.STRIPE_WEBHOOK_SECRETS, s.STRIPE_WEBHOOK_LABELS)"
+    environment = {"PATH": os.environ["PATH"], **PRODUCTION, "STRIPE_WEBHOOK_SECRETS": "whsec_a, old-1=whsec_b==,x=y"}
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout == "['whsec_a', 'whsec_b==', 'x=y'] {'whsec_b==': 'old-1'}\n"
 
 
 def test_s62_debug_is_off_by_default() -> None:
@@ -134,3 +145,25 @@ def test_s58_pages_carry_a_strict_policy(client: Client) -> None:
 def test_s40_forged_host_is_refused(client: Client) -> None:
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
     assert "evil" not in client.get("/", headers={"x-forwarded-host": "evil.example"}).content.decode()
+
+
+@pytest.mark.parametrize(
+    "broker, option, value",
+    [
+        ("redis://127.0.0.1:9/0", "socket_timeout", 0.2),
+        ("amqp://guest:guest@127.0.0.1:9//", "confirm_publish", True),
+        ("amqps://guest:guest@127.0.0.1:9//", "read_timeout", 0.3),
+    ],
+)
+def test_f8_f9_broker_gets_the_options_of_its_protocol(broker: str, option: str, value: object) -> None:
+    """What one transport takes, another one stumbles over."""
+    script = f"from django.conf import settings; print(settings.CELERY_BROKER_TRANSPORT_OPTIONS[{option!r}])"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**PRODUCTION, "CELERY_BROKER_URL": broker, "DJANGO_SETTINGS_MODULE": "storefront.settings"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == f"{value}\n"

@@ -3,6 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from fulfillment.event_types import TYPES, WITHOUT_EFFECT
 from fulfillment.periods import PeriodInvalid, since
 from fulfillment.replay import Selection, replay
 
@@ -31,6 +32,9 @@ class Command(BaseCommand):
             )
         except PeriodInvalid as error:
             raise CommandError(f"--since: {error}") from error
+        if selection.type and selection.type not in TYPES:
+            why = WITHOUT_EFFECT.get(selection.type, "it is none of: " + ", ".join(sorted(TYPES)))
+            raise CommandError(f"--type {selection.type[:80]!r} leads to no order: {why}")
         if selection == Selection():
             raise CommandError("say what to replay: --event, --session, --order, --type, --since or --failed")
         replayed = replay(selection, dry_run=dry_run, say=self.stdout.write)

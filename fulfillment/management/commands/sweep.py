@@ -1,13 +1,17 @@
+import logging
 import signal
 import threading
 from argparse import ArgumentParser
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from django.core.management.base import BaseCommand
-from django.db import close_old_connections
+from django.core.management.base import BaseCommand, CommandError
+from django.db import DatabaseError, close_old_connections
 
-from fulfillment import alerts, sweep
+from fulfillment import alerts, heartbeats, sweep
+
+log = logging.getLogger(__name__)
 
 
 def tell_people(swept: sweep.Swept) -> None:
@@ -23,12 +27,21 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, watch: float | None, **options: Any) -> None:
         if watch is None:
+            self._once()
+            return
+        if not 0.1 <= watch <= 3600:
+            raise CommandError("--watch is a number of seconds from 0.1 to 3600")
+        self._watch(watch)
+
+    def _once(self) -> None:
+        """All that is due, pass after pass, as long as one brings something about."""
+        failed, more = 0, True
+        while more:
             swept = sweep.sweep()
             self.stdout.write(f"swept: {swept}")
-            if swept.failed:
-                raise SystemExit(1)
-            return
-        self._watch(watch)
+            failed, more = failed + swept.failed, swept.more and swept.work > swept.failed
+        if failed:
+            raise SystemExit(1)
 
     def _watch(self, seconds: float) -> None:
         """Each lane in a thread of its own: a slow mail server must not keep paid orders waiting."""
@@ -46,13 +59,24 @@ class Command(BaseCommand):
             thread.join()
 
     def _lane(self, lane: Callable[[sweep.Swept], None], seconds: float, stop: threading.Event) -> None:
+        # The lane that paid orders depend on says that the sweep is alive.
+        at_work = partial(heartbeats.alive, "sweep") if lane is sweep.sweep_money else lambda: None
         while not stop.is_set():
-            swept = sweep.Swept(stopping=stop.is_set)
+            swept = sweep.Swept(stopping=stop.is_set, at_work=at_work)
             close_old_connections()
             try:
+                swept.at_work()
                 lane(swept)
-            except Exception as error:  # noqa: BLE001 - the database may be away: the next pass finds out
+            except DatabaseError as error:  # it may be away: the next pass finds out
                 self.stderr.write(f"{lane.__name__}: {error}")
+            except Exception:
+                log.exception("%s failed", lane.__name__)
             if swept.work:
                 self.stdout.write(f"swept: {swept}")
-            stop.wait(seconds)
+            self._rest(seconds, stop, at_work)
+
+    def _rest(self, seconds: float, stop: threading.Event, at_work: Callable[[], None]) -> None:
+        """Wait, and go on giving signs of life where the passes are far apart."""
+        while seconds > 0 and not stop.wait(min(seconds, heartbeats.EVERY)):
+            seconds -= heartbeats.EVERY
+            at_work()

@@ -14,6 +14,10 @@ EVIDENCE_WORDS = (
     "uncategorized_file uncategorized_text"
 )
 EVIDENCE = tuple(EVIDENCE_WORDS.split())
+EVIDENCE_FILES = (
+    "cancellation_policy customer_communication customer_signature duplicate_charge_documentation receipt "
+    "refund_policy service_documentation shipping_documentation uncategorized_file"
+).split()
 DISPUTE_FEE = 1500
 WEEK = 7 * 24 * 3600
 

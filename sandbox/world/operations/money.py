@@ -1,14 +1,15 @@
 """Payment intents, charges, refunds and disputes over the API."""
 
 from sandbox.world import aftermath
-from sandbox.world.errors import ApiError, required
+from sandbox.world.errors import ApiError, invalid, required
 from sandbox.world.events import emit
 from sandbox.world.forms import boolean, choice, inner, integer, merged, metadata, needed, text
 from sandbox.world.listing import list_objects
-from sandbox.world.objects.aftermath import EVIDENCE
+from sandbox.world.objects.aftermath import EVIDENCE, EVIDENCE_FILES
 from sandbox.world.operations import PAGING, Call, names, operation
 from sandbox.world.store import Body
 
+EVIDENCE_FIELD, EVIDENCE_TOTAL = 20_000, 150_000  # characters
 REASONS = ("duplicate", "fraudulent", "requested_by_customer")
 
 
@@ -118,12 +119,27 @@ def update_dispute(call: Call) -> Body:
     """Evidence is submitted to the bank unless `submit=false`, as on Stripe."""
     given = inner(call.form, "evidence")
     evidence: Body = {name: text(given, name) for name in given if name in EVIDENCE}
+    check_evidence(evidence)
     if not evidence and "metadata" not in call.form and "submit" not in call.form:
         raise required("evidence")
     old = call.account.need("dispute", call.id)
     submit = boolean(call.form, "submit", bool(evidence))
     fields = {"metadata": merged(old["metadata"], call.form)}
     return aftermath.answer_dispute(call.account, call.id, evidence=evidence, submit=submit, **fields)
+
+
+def check_evidence(evidence: Body) -> None:
+    """Texts have limits, and what takes a file takes the id of one: nothing can be uploaded here.
+
+    https://docs.stripe.com/api/disputes/update
+    """
+    for name, value in evidence.items():
+        if name in EVIDENCE_FILES and value:
+            raise ApiError(f"No such file upload: '{value[:40]}'", code="resource_missing", param=f"evidence[{name}]")
+        if len(value or "") > EVIDENCE_FIELD:
+            raise invalid(f"{name} has a maximum character count of {EVIDENCE_FIELD}", f"evidence[{name}]")
+    if sum(len(value or "") for value in evidence.values()) > EVIDENCE_TOTAL:
+        raise invalid(f"The combined character count of all fields is limited to {EVIDENCE_TOTAL}", "evidence")
 
 
 @operation("POST", "disputes/{id}/close")

@@ -14,7 +14,7 @@ from sandbox.world.payments import expire, open_session
 from sandbox.world.store import Body, Condition
 
 CREATE = names(
-    "adaptive_pricing after_expiration allow_promotion_codes allowed_payment_method_types automatic_tax "
+    "adaptive_pricing allow_promotion_codes allowed_payment_method_types automatic_tax "
     "billing_address_collection branding_settings cancel_url client_reference_id consent_collection currency "
     "custom_fields custom_text customer customer_account customer_creation customer_email customer_update discounts "
     "excluded_payment_method_types expires_at integration_identifier invoice_creation locale managed_payments metadata "
@@ -22,6 +22,7 @@ CREATE = names(
     "payment_method_data payment_method_options permissions phone_number_collection redirect_on_completion return_url "
     "saved_payment_method_options setup_intent_data shipping_address_collection shipping_options submit_type "
     "subscription_data success_url tax_id_collection ui_mode wallet_options",
+    after_expiration=names("", recovery=names("allow_promotion_codes enabled")),
     line_items=[names("adjustable_quantity metadata price quantity tax_rates", price_data=PRICE_DATA)],
     payment_intent_data={
         **INTENT_DATA,
@@ -55,6 +56,7 @@ def create_session(call: Call) -> Body:
         account,
         lines=lines,
         intent=intent_data(form),
+        after_expiration=after_expiration(form),
         allow_promotion_codes=boolean(form, "allow_promotion_codes", False) or None,
         cancel_url=web_address(text(form, "cancel_url"), "cancel_url"),
         client_reference_id=reference(form),
@@ -67,6 +69,14 @@ def create_session(call: Call) -> Body:
         submit_type=choice(form, "submit_type", ("auto", "book", "donate", "pay")),
         success_url=web_address(text(form, "success_url"), "success_url"),
     )
+
+
+def after_expiration(form: Form) -> Body | None:
+    given = inner(inner(form, "after_expiration"), "recovery", param="after_expiration[recovery]")
+    if not given:
+        return None
+    switches = {name: boolean(given, name, False) for name in ("allow_promotion_codes", "enabled")}
+    return {"recovery": {**switches, "expires_at": None, "url": None}}
 
 
 def check_mode(form: Form) -> None:

@@ -6,7 +6,7 @@ CLOCK = django.db.models.functions.datetime.Now()
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("fulfillment", "0001_initial"),
+        ("fulfillment", "0005_books"),
     ]
 
     operations = [

@@ -1,0 +1,24 @@
+"""Where a request came from: what logs of sign-ins, purchases and downloads note about a visitor."""
+
+import ipaddress
+
+from django.conf import settings
+from django.http import HttpRequest
+
+AGENT_LENGTH = 200
+
+
+def address_of(request: HttpRequest) -> str | None:
+    """The client's address, as the outermost of our own proxies saw it; None for what is not one."""
+    forwarded = request.headers.get("X-Forwarded-For", "").split(",")
+    trusted = settings.TRUSTED_PROXY_COUNT
+    claimed = forwarded[-trusted] if 0 < trusted <= len(forwarded) else request.META.get("REMOTE_ADDR", "")
+    try:
+        return str(ipaddress.ip_address(claimed.strip()))
+    except ValueError:
+        return None
+
+
+def agent_of(request: HttpRequest) -> str:
+    """What the browser calls itself. Anybody can send anything, a NUL too."""
+    return request.headers.get("User-Agent", "").replace("\x00", "")[:AGENT_LENGTH]

@@ -1,0 +1,99 @@
+"""The admin's page of an order: everything that is known about it, and what a person can do."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+
+from fulfillment import evidence_page, mail_pages, refund_page, replay_pages
+from fulfillment.models import Delivery, Download, Entitlement
+from orders.admin import OrderAdmin
+from orders.models import Order
+
+SHOWN = 50  # downloads
+
+
+@dataclass(frozen=True)
+class Act:
+    """One thing to do about an order. Without a label it is a step of another's page."""
+
+    name: str
+    view: Callable[..., HttpResponse]
+    permission: str
+    label: Any = ""
+    address: str = ""
+
+    @property
+    def path(self) -> str:
+        return f"<int:order_id>/{self.address or self.name + '/'}"
+
+
+ACTS = (
+    Act("mail", mail_pages.send_again, mail_pages.PERMISSION, _("Send the mail again")),
+    Act("links", mail_pages.void_links, mail_pages.PERMISSION, _("Make links invalid")),
+    Act("refund", refund_page.refund, refund_page.PERMISSION, _("Refund")),
+    Act("evidence", evidence_page.show, evidence_page.PERMISSION, _("Evidence")),
+    Act("evidence_text", evidence_page.as_text, evidence_page.PERMISSION, address="evidence.txt"),
+    Act("evidence_save", evidence_page.save, evidence_page.PERMISSION, address="evidence/save/"),
+    Act("evidence_submit", evidence_page.submit, evidence_page.PERMISSION, address="evidence/submit/"),
+    Act("replay", replay_pages.replay_order, replay_pages.PERMISSION, _("Replay")),
+)
+
+
+@admin.register(Order)
+class OrderDesk(OrderAdmin):
+    change_form_template = "admin/shop/order.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        own = [
+            path(act.path, self.admin_site.admin_view(partial(act.view, self)), name=f"orders_order_{act.name}")
+            for act in ACTS
+        ]
+        return [*own, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        order = self.get_object(request, object_id)
+        more = _context(request, order) if order else {}
+        return super().change_view(request, object_id, form_url, {**more, **(extra_context or {})})
+
+
+def _context(request: HttpRequest, order: Order) -> dict[str, Any]:
+    """What the page shows beside the order's own fields, as far as this person may see each kind of row."""
+    may = request.user.has_perm
+    mails = order.deliveries.prefetch_related("attempt_log").order_by("pk") if may("fulfillment.view_delivery") else []
+    return {
+        "acts": [
+            (act.label, reverse(f"admin:orders_order_{act.name}", args=[order.pk]))
+            for act in ACTS
+            if act.label and may(act.permission)
+        ],
+        "mails": mails,
+        "mail_failed": next((mail for mail in list(mails)[-1:] if mail.state == Delivery.State.GAVE_UP), None),
+        "rights": _rights(order) if may("fulfillment.view_entitlement") else [],
+        "downloads": _downloads(order) if may("fulfillment.view_download") else [],
+        "event_links": _event_links(order) if may("fulfillment.view_stripeevent") else [],
+    }
+
+
+def _rights(order: Order) -> Any:
+    return Entitlement.objects.filter(order_line__order=order).select_related("product", "user").order_by("pk")
+
+
+def _downloads(order: Order) -> Any:
+    rows = Download.objects.filter(entitlement__order_line__order=order).select_related("file")
+    return rows.order_by("-started_at")[:SHOWN]
+
+
+def _event_links(order: Order) -> list[tuple[str, str]]:
+    """Searches rather than rows: the inbox has no index on what an event is about, and a click may wait a moment."""
+    events = reverse("admin:fulfillment_stripeevent_changelist")
+    ids = filter(None, [order.stripe_session_id, order.stripe_payment_intent_id])
+    return [(object_id, f"{events}?{urlencode({'q': object_id})}") for object_id in ids]

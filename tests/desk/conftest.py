@@ -1,0 +1,58 @@
+"""The people at the desk, and an order for them to work on."""
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+
+from accounts.models import User
+from fulfillment.fulfill import fulfill
+from orders.models import Order
+from sandbox.world.server import World
+from tests.factories import ProductFactory, UserFactory
+from tests.steps import buy
+
+MAY_LOOK = ("view_order", "view_stripeevent")
+MAY_ACT = ("refund_order", "mail_order", "replay_order", "answer_dispute")
+
+
+@pytest.fixture
+def owner(db: None) -> User:
+    user: User = UserFactory(email="owner@example.com", is_staff=True, is_superuser=True)
+    return user
+
+
+@pytest.fixture
+def desk(owner: User) -> Client:
+    """The owner's browser, which sends no CSRF token: those that must be asked for one are in a test of their own."""
+    client = Client()
+    client.force_login(owner)
+    return client
+
+
+@pytest.fixture
+def staff(db: None) -> Callable[..., Client]:
+    """The browser of somebody who may look at orders, and may do what is named."""
+
+    def make(*codenames: str) -> Client:
+        user = UserFactory(is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=[*MAY_LOOK, *codenames]))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make
+
+
+@pytest.fixture
+def paid(world: World) -> Callable[..., Order]:
+    """An order that was paid through Stripe and fulfilled."""
+
+    def make(*, price: int = 1250, currency: str = "usd", client: Client | None = None) -> Order:
+        order = buy(world, client or Client(), ProductFactory(price=price, currency=currency))
+        fulfill(str(order.stripe_session_id), door="webhook")
+        order.refresh_from_db()
+        return order
+
+    return make
