@@ -119,20 +119,21 @@ def somebody_waits_for_a_lock() -> bool:
 
 
 @contextmanager
-def connection_that_breaks_at_commit() -> Iterator[None]:
-    """The server ends the connection while it commits an entitlement, and this once only."""
+def connection_that_breaks_at_commit(change: str, *, when: str = "true") -> Iterator[None]:
+    """The server ends the connection while it commits this change of a row, and once only."""
+    table = change.split()[2]
     execute(
         "CREATE SEQUENCE writes",
         """CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
             IF nextval('writes') = 1 THEN PERFORM pg_terminate_backend(pg_backend_pid()); END IF;
             RETURN NULL; END $$""",
-        """CREATE CONSTRAINT TRIGGER break_off AFTER INSERT ON fulfillment_entitlement
-            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION break_off()""",
+        f"""CREATE CONSTRAINT TRIGGER break_off AFTER {change}
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION break_off()""",
     )
     try:
         yield
     finally:
-        execute("DROP TRIGGER break_off ON fulfillment_entitlement", "DROP FUNCTION break_off", "DROP SEQUENCE writes")
+        execute(f"DROP TRIGGER break_off ON {table}", "DROP FUNCTION break_off", "DROP SEQUENCE writes")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -141,7 +142,7 @@ def test_f22_connection_that_breaks_at_commit_leaves_nothing_and_the_sweep_deliv
 ) -> None:
     order = buy(world, client, ProductFactory())
     report(world, client, "checkout.session.completed")
-    with connection_that_breaks_at_commit():
+    with connection_that_breaks_at_commit("INSERT ON fulfillment_entitlement"):
         assert inbox.handle(StripeEvent.objects.get().event_id) is False
         assert states(order) == ("open", [], [])
         assert StripeEvent.objects.get().note.startswith("OperationalError: terminating connection")
@@ -149,6 +150,24 @@ def test_f22_connection_that_breaks_at_commit_leaves_nothing_and_the_sweep_deliv
         sweep()
     assert states(order) == ("paid", ["active"], ["sent"])
     assert StripeEvent.objects.get().state == "handled"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f32_i7_mail_accepted_while_the_database_breaks_off_is_repeated_once_at_most(smtp: World) -> None:
+    """Nobody could note that it was accepted: later one copy more, recognizable by its Message-ID, and no storm."""
+    order = OrderFactory(state=Order.State.PAID, email=GUEST)
+    mail = Delivery.objects.create(order=order, kind="order", recipient=GUEST)
+    with connection_that_breaks_at_commit("UPDATE ON fulfillment_delivery", when="NEW.state = 'sent'"):
+        with pytest.raises(OperationalError):
+            outbox.send(mail.pk)
+        for _ in range(5):  # the lease of who broke off, then the wait of what is unconfirmed
+            Delivery.objects.filter(state__in=Delivery.DUE_STATES).update(next_attempt_at=Now())
+            sweep()
+    received = smtp.mails(to=GUEST)
+    assert (len(received), {one["message_id"] for one in received}) == (2, {mail.message_id})
+    mail.refresh_from_db()
+    assert (mail.state, mail.attempts) == ("sent", 3)
+    assert list(mail.attempt_log.values_list("outcome", flat=True)) == ["unconfirmed", "accepted"]
 
 
 @pytest.mark.django_db(transaction=True)
