@@ -12,7 +12,7 @@ FOR_RUN := $(VENV)/.for-run
 FOR_DEV := $(VENV)/.for-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run manage test chaos prove check reliability format lock clean
+.PHONY: help run manage test chaos prove bench check reliability format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ chaos: $(FOR_DEV) ## Break everything while people buy, then check every promise
 prove: $(FOR_DEV) ## Kill the shop at every line and statement, then break it on purpose and see that noticed; takes half an hour
 	$(BIN)/python -m tests.proof.kill --jobs $(or $(JOBS),2)
 	$(BIN)/python -m tests.proof.mutants --jobs $(or $(JOBS),2)
+
+bench: $(FOR_DEV) ## Measure webhooks, deliveries, a burst, a million rows, memory: ratios within one run; ARGS="webhook orders"
+	$(BIN)/python -m benchmarks $(ARGS)
 
 # Production's settings, none of them real: what they would be rejected for, they are rejected for here.
 check: export SECRET_KEY = only-for-make-check-0f3b9a71c8d24e65b7a1f09c3d8e52467ab1c9d0e4f8
