@@ -62,9 +62,8 @@ def table(section: Section) -> str:
     lines = [f"\n{section.name}"]
     for figure in section.figures:
         verdict = {True: "met", False: "MISSED", None: ""}[figure.met]
-        lines.append(
-            f"  {figure.name:<66} {rounded(figure.value):>9} {figure.unit:<6} {figure.target:<12} {verdict}".rstrip()
-        )
+        value = f"{rounded(figure.value):>9} {figure.unit:<6}"
+        lines.append(f"  {figure.name:<66} {value} {figure.target:<12} {verdict}".rstrip())
     return "\n".join([*lines, *(f"  . {note}" for note in section.notes)])
 
 
