@@ -143,16 +143,16 @@ INVARIANTS = {
         SELECT concat('process ', pid, ' waits for a lock since ', waitstart) FROM pg_locks
         WHERE NOT granted AND clock_timestamp() - waitstart > make_interval(secs => %(patience)s)""",
     "I10 legal history": """
-        SELECT concat('order ', reference, ' went from ', coalesce(before, 'nothing'), ' to ', after) FROM (
-            SELECT o.reference, t.detail AS after,
-                lag(t.detail, 1, 'open') OVER (PARTITION BY o.id ORDER BY t.id) AS before
+        SELECT concat('order ', reference, ' was ', was, ' and went from ', before, ' to ', after) FROM (
+            SELECT o.reference, split_part(t.detail, ' → ', 1) AS before, split_part(t.detail, ' → ', 2) AS after,
+                split_part(lag(t.detail, 1, '→ → open') OVER (PARTITION BY o.id ORDER BY t.id), ' → ', 2) AS was
             FROM orders_order o JOIN orders_timelineentry t ON t.order_id = o.id AND t.kind = 'state') AS step
-        WHERE (before, after) NOT IN (('open', 'payment on its way'), ('open', 'paid'), ('open', 'payment failed'),
+        WHERE was <> before OR (before, after) NOT IN (('open', 'payment on its way'), ('open', 'paid'), ('open', 'payment failed'),
             ('open', 'expired'), ('payment on its way', 'paid'), ('payment on its way', 'payment failed'),
             ('payment failed', 'paid'), ('payment failed', 'payment on its way'))
         UNION ALL
         SELECT concat('order ', o.reference, ' is ', o.state, ', and its history ends with ', t.detail)
-        FROM orders_order o JOIN LATERAL (SELECT detail FROM orders_timelineentry
+        FROM orders_order o JOIN LATERAL (SELECT split_part(detail, ' → ', 2) AS detail FROM orders_timelineentry
             WHERE order_id = o.id AND kind = 'state' ORDER BY id DESC LIMIT 1) AS t ON true
         WHERE (o.state, t.detail) NOT IN (('processing', 'payment on its way'), ('paid', 'paid'),
             ('failed', 'payment failed'), ('expired', 'expired'))
