@@ -147,8 +147,9 @@ INVARIANTS = {
             SELECT o.reference, split_part(t.detail, ' → ', 1) AS before, split_part(t.detail, ' → ', 2) AS after,
                 split_part(lag(t.detail, 1, '→ → open') OVER (PARTITION BY o.id ORDER BY t.id), ' → ', 2) AS was
             FROM orders_order o JOIN orders_timelineentry t ON t.order_id = o.id AND t.kind = 'state') AS step
-        WHERE was <> before OR (before, after) NOT IN (('open', 'payment on its way'), ('open', 'paid'), ('open', 'payment failed'),
-            ('open', 'expired'), ('payment on its way', 'paid'), ('payment on its way', 'payment failed'),
+        WHERE was <> before OR (before, after) NOT IN (('open', 'payment on its way'), ('open', 'paid'),
+            ('open', 'payment failed'), ('open', 'expired'), ('payment on its way', 'paid'),
+            ('payment on its way', 'payment failed'),
             ('payment failed', 'paid'), ('payment failed', 'payment on its way'))
         UNION ALL
         SELECT concat('order ', o.reference, ' is ', o.state, ', and its history ends with ', t.detail)

@@ -216,13 +216,15 @@ def let_go() -> None:
     from django.db import connection
 
     from orders import stripe_api
-    from storefront.celery import app
+    from storefront.celery import app, wakeups
 
     connection.close()
     connection.close_pool()  # type: ignore[attr-defined]
     kombu.pools.reset()
     app._after_fork()
     stripe_api._client.cache_clear()
-    left = [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()]
+    wakeups.settle()  # its thread waits for the next call, and a forked child starts one of its own
+    own = (threading.main_thread(), wakeups._thread)
+    left = [thread.name for thread in threading.enumerate() if thread not in own]
     if left:
         raise RuntimeError(f"these threads would not survive a fork: {left}")

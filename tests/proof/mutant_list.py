@@ -48,11 +48,11 @@ KEYS = (
         edits=(
             Edit(
                 "fulfillment/inbox.py",
-                """               ON CONFLICT (event_id) DO UPDATE
-               SET state = EXCLUDED.state, next_attempt_at = EXCLUDED.next_attempt_at, body = EXCLUDED.body, note = ''
-               WHERE fulfillment_stripeevent.state = 'ignored' AND EXCLUDED.state = 'received'
-                   AND fulfillment_stripeevent.handled_at IS NULL\"""",
-                '"',
+                """    ON CONFLICT (event_id) DO UPDATE
+    SET state = EXCLUDED.state, next_attempt_at = EXCLUDED.next_attempt_at, body = EXCLUDED.body, note = ''
+    WHERE fulfillment_stripeevent.state = 'ignored' AND EXCLUDED.state = 'received'
+        AND fulfillment_stripeevent.handled_at IS NULL""",
+                "",
             ),
         ),
     ),
@@ -76,7 +76,11 @@ WEBHOOK = (
         name="webhook: acknowledged before it is stored",
         proof=kill("webhook", "lines"),
         edits=(
-            Edit("fulfillment/webhook.py", "        event_id = inbox.store(body)\n", "        event_id = None\n"),
+            Edit(
+                "fulfillment/webhook.py",
+                '        event_id = inbox.store(body, endpoint=settings.STRIPE_WEBHOOK_LABELS.get(secret, ""))\n',
+                "        event_id = None\n",
+            ),
             Edit(
                 "fulfillment/webhook.py",
                 '    return _answer(200, "stored")',
@@ -97,9 +101,8 @@ WEBHOOK = (
         edits=(
             Edit(
                 "fulfillment/inbox.py",
-                "    if parsed.livemode != stripe_api.is_live():\n        log.error(",
-                "        if cursor.rowcount == 0:\n            return None\n"
-                "    if parsed.livemode != stripe_api.is_live():\n        log.error(",
+                "        is_new = cursor.rowcount\n",
+                "        is_new = cursor.rowcount\n        if not is_new:\n            return None\n",
             ),
         ),
     ),
@@ -112,8 +115,8 @@ WORK = (
         edits=(
             Edit(
                 "fulfillment/inbox.py",
-                ".update(claim=claim, next_attempt_at=now + LEASE, attempts=F(",
-                '.update(state="handled", handled_at=now, attempts=F(',
+                ".update(claim=claim, next_attempt_at=Now() + LEASE, attempts=F(",
+                '.update(state="handled", handled_at=Now(), attempts=F(',
             ),
         ),
     ),
@@ -123,7 +126,7 @@ WORK = (
         edits=(
             Edit(
                 "fulfillment/inbox.py",
-                "        StripeEvent.objects.due(now)\n        .filter(event_id=event_id)",
+                "        StripeEvent.objects.due(Now())\n        .filter(event_id=event_id)",
                 "        StripeEvent.objects.filter(event_id=event_id)",
             ),
         ),
@@ -155,7 +158,7 @@ WORK = (
                 "    from fulfillment.converge import converge\n\n"
                 "    session_id, said = session_of(event), _object(json.loads(bytes(event.body)))\n"
                 "    seen, facts = Order.objects.facts_version(session_id), stripe_api.fetch_facts(session_id)\n"
-                "    if event.type in SESSION_TYPES:\n"
+                "    if event_types.LEADS.get(event.type) is By.SESSION:\n"
                 '        believed = {key: said[key] for key in ("status", "payment_status")}\n'
                 "        facts = dataclasses.replace(facts, **believed)\n"
                 '    outcome = converge(facts, seen=seen, door="webhook")\n',
@@ -165,19 +168,33 @@ WORK = (
     Mutant(
         name="sweep: leaves the events alone",
         proof=kill("refund", "statements"),
-        edits=(Edit("fulfillment/sweep.py", "    swept.events = _each(_events_due(), inbox.handle, swept)\n", ""),),
+        edits=(
+            Edit(
+                "fulfillment/sweep.py",
+                "    swept.events = _each(_events_due(), inbox.handle, _events_open, swept)\n",
+                "",
+            ),
+        ),
     ),
     Mutant(
         name="sweep: leaves the orders alone",
         proof=kill("success page", "lines", every=40),
-        edits=(Edit("fulfillment/sweep.py", "    swept.orders = _each(_orders_due(), check_order, swept)\n", ""),),
+        edits=(
+            Edit(
+                "fulfillment/sweep.py",
+                "    swept.orders = _each(_orders_due(), check_order, _orders_in_need, swept)\n",
+                "",
+            ),
+        ),
     ),
     Mutant(
         name="sweep: leaves the mails alone",
         proof=kill("mail", "statements"),
         edits=(
             Edit(
-                "fulfillment/sweep.py", "swept.mails = _each(_deliveries_due(), outbox.send, swept)", "swept.mails = 0"
+                "fulfillment/sweep.py",
+                "swept.mails = _each(_deliveries_due(), outbox.send, _mails_open, swept)",
+                "swept.mails = 0",
             ),
         ),
     ),
@@ -201,7 +218,7 @@ MONEY = (
         edits=(
             Edit(
                 "fulfillment/converge.py",
-                "    if order.facts_version != seen and order.facts_digest != facts.digest:\n"
+                "    if knows and order.facts_version != seen and order.facts_digest != facts.digest:\n"
                 "        return Outcome(order=order, stale=True)\n",
                 "",
             ),
@@ -223,17 +240,14 @@ MONEY = (
         proof=kill("success page", "statements"),
         edits=(
             Edit(
-                "fulfillment/converge.py",
-                """        Delivery.objects.get_or_create(
-            order=order, kind=Delivery.Kind.ORDER, seq=1, defaults={"recipient": order.email}
-        )
-""",
-                """        transaction.on_commit(
-            lambda: Delivery.objects.get_or_create(
-                order=order, kind=Delivery.Kind.ORDER, seq=1, defaults={"recipient": order.email}
-            )
-        )
-""",
+                "fulfillment/announce.py",
+                "        Delivery.objects.bulk_create(new, ignore_conflicts=True)\n",
+                "        transaction.on_commit(lambda: Delivery.objects.bulk_create(new, ignore_conflicts=True))\n",
+            ),
+            Edit(
+                "fulfillment/announce.py",
+                "from django.db.models import BooleanField",
+                "from django.db import transaction\nfrom django.db.models import BooleanField",
             ),
         ),
     ),
@@ -243,8 +257,8 @@ MONEY = (
         edits=(
             Edit(
                 "fulfillment/converge.py",
-                "        deliver(order, lines, door=door)\n",
-                "        transaction.on_commit(lambda: deliver(order, lines, door=door))\n",
+                "    _grant(order, deliverable, door=door)\n",
+                "    transaction.on_commit(lambda: _grant(order, deliverable, door=door))\n",
             ),
         ),
     ),
@@ -272,7 +286,7 @@ MAIL = (
         edits=(
             Edit(
                 "fulfillment/outbox.py",
-                "        Delivery.objects.due(now)\n        .filter(pk=delivery_id)",
+                "        Delivery.objects.due(Now())\n        .filter(pk=delivery_id)",
                 "        Delivery.objects.filter(pk=delivery_id)",
             ),
         ),

@@ -133,5 +133,5 @@ def test_f8_broker_that_freezes_under_an_open_connection(broker: tuple[Any, Prox
 def test_procfile_is_what_the_run_starts() -> None:
     commands = procfile(Path("/somewhere"))
     assert {"web", "worker", "mail", "beat", "sweep"} <= set(commands)
-    assert "--bind 127.0.0.1:" in commands["web"]
+    assert "--host 127.0.0.1 " in commands["web"]
     assert "--schedule /somewhere/" in commands["beat"]
