@@ -94,6 +94,8 @@ class Stack:
             "STORAGE_URL": f"file://{self.folder}/files",
             "PROMETHEUS_MULTIPROC_DIR": str(parts.emptied(self.folder / "metrics")),
             "OPEN_ORDER_SECONDS": str(OPEN_ORDER_SECONDS),
+            "CHECKOUTS_PER_NETWORK": "1000000",  # all buyers come from one address
+            "CHECKOUTS_PER_PRODUCT": "1000000",
             "PORT": str(ports.shop),
             "WEB_CONCURRENCY": str(WEB_WORKERS),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
