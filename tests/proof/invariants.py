@@ -120,8 +120,8 @@ INVARIANTS = {
         WHERE (state NOT IN ('handled', 'ignored') OR claim IS NOT NULL) AND event_id NOT IN (TABLE excused)
         UNION ALL
         SELECT concat('mail ', name, ' is ', state, ' after ', attempts, ' tries') FROM outbox
-        WHERE NOT (state IN ('sent', 'withdrawn') AND claim IS NULL OR state = 'gave_up' AND (refused > 0 OR unconfirmed > 1))
-            AND recipient NOT IN (TABLE excused)
+        WHERE NOT (state IN ('sent', 'withdrawn') AND claim IS NULL
+            OR state = 'gave_up' AND (refused > 0 OR unconfirmed > 1)) AND recipient NOT IN (TABLE excused)
         UNION ALL
         SELECT concat('mail ', name, ' is ', state, ' and has ', unfinished, ' unfinished tries') FROM outbox
         WHERE unfinished > 0
