@@ -12,7 +12,7 @@ FOR_RUN := $(VENV)/.for-run
 FOR_DEV := $(VENV)/.for-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run manage test check format lock clean
+.PHONY: help run manage test bench check format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ manage: $(FOR_RUN) ## Run a management command on the running demo: make manage 
 test: $(FOR_DEV) ## Run the tests; some of them: make test ARGS="tests/orders -k refund"
 	@tests/chromium.sh
 	$(BIN)/pytest $(ARGS)
+
+bench: $(FOR_DEV) ## Measure it on this machine; some of it: make bench ARGS="webhook orders burst rows"
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 # Production's settings, none of them real: what they would be rejected for, they are rejected for here.
 check: export SECRET_KEY = only-for-make-check-0f3b9a71c8d24e65b7a1f09c3d8e52467ab1c9d0e4f8

@@ -21,11 +21,13 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@signals.task_prerun.connect
-@signals.task_postrun.connect
 def give_connections_back(**kwargs: Any) -> None:
     """What Django does around a request: into the pool, which looks at their health when it hands them out."""
     close_old_connections()
+
+
+signals.task_prerun.connect(give_connections_back)
+signals.task_postrun.connect(give_connections_back)
 
 
 def enqueue(task: str, *args: int | str) -> None:

@@ -37,6 +37,9 @@ class Application(WSGIHandler):
     """Django's own handler, with a shorter way for the webhook. Its view is the same, and found by the same address."""
 
     request_class = Utf8Request
+    # Django's own; its stubs do not name them.
+    _get_response: Any
+    _middleware_chain: Any
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async)

@@ -24,7 +24,8 @@ def ask(path: str = "/webhooks/stripe/", *, method: str = "POST", **environ: Any
 
     body = json.dumps(EVENT).encode()
     got: list[Any] = []
-    answer = Application()(
+    application: Any = Application()
+    answer = application(
         {
             "REQUEST_METHOD": method, "PATH_INFO": path, "SERVER_NAME": "localhost", "SERVER_PORT": "80",
             "HTTP_HOST": "localhost", "wsgi.input": BytesIO(body), "wsgi.url_scheme": "http",
