@@ -78,12 +78,14 @@ def servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def web(application: str, environment: Mapping[str, str], *, workers: int = 2) -> Iterator[tuple[int, int]]:
-    """A web server for this application; its port and its process."""
+def web(application: str, environment: Mapping[str, str], *, usual: bool = False) -> Iterator[tuple[int, int]]:
+    """A web server of two processes for this application, ours or the usual one; its port and its process."""
     port = free_port()
+    gunicorn = [sys.executable, "-m", "gunicorn", application, f"--bind={plan.HOST}:{port}", "--worker-class=gthread"]
+    gunicorn += ["--workers=2", "--threads=8", "--no-control-socket", "--log-level=error"]
     process = Process(
         name="web",
-        argv=web_command(application, port, workers=workers),
+        argv=gunicorn if usual else web_command(application, port, workers=2),
         env={**environment, "PYTHONWARNINGS": "ignore"},
         cwd=PROJECT,
         ready=lambda: answers(port, "/healthz"),
