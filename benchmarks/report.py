@@ -67,13 +67,11 @@ def table(section: Section) -> str:
     return "\n".join([*lines, *(f"  . {note}" for note in section.notes)])
 
 
-def write(path: Path, sections: list[Section]) -> None:
-    """Sections that were not run now keep the figures of the run before."""
+def write(path: Path, section: Section) -> None:
+    """Keep the section's figures; the other sections' stay as they are."""
     known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"figures": {}}
-    known["measured_at"] = datetime.now(UTC).isoformat(timespec="seconds")
-    known |= machine()
-    for section in sections:
-        known["figures"][section.name] = {figure.name: figure.said for figure in section.figures}
+    known |= {"measured_at": datetime.now(UTC).isoformat(timespec="seconds"), **machine()}
+    known["figures"][section.name] = {figure.name: figure.said for figure in section.figures}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(known, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""What is measured, started for it and gone afterwards: servers, web servers, the whole shop. Loopback only."""
+"""What is measured, started for it and gone afterwards: servers of our own, web servers, the whole shop."""
 
 import io
 import json
@@ -26,6 +26,7 @@ from sandbox.world.server import free_port, running_world
 
 SECRET = "whsec_for_the_benchmark"
 SETTINGS = {
+    "DJANGO_SETTINGS_MODULE": "storefront.settings",
     "SECRET_KEY": "only-for-the-benchmark-only-for-the-benchmark-only-for-it",
     "DEBUG": "false",  # Django keeps every query in memory when it is on
     "ALLOWED_HOSTS": "127.0.0.1,localhost",
@@ -33,7 +34,6 @@ SETTINGS = {
     "DEFAULT_FROM_EMAIL": "The Shop <orders@shop.example>",
     "STRIPE_WEBHOOK_SECRETS": SECRET,
     "LOG_LEVEL": "ERROR",
-    "DJANGO_SETTINGS_MODULE": "storefront.settings",
 }
 
 
@@ -78,12 +78,14 @@ def servers() -> Iterator[Servers]:
 
 
 @contextmanager
-def web(application: str, environment: Mapping[str, str], *, workers: int = 2) -> Iterator[tuple[int, int]]:
-    """A web server for this application; its port and its process."""
+def web(application: str, environment: Mapping[str, str], *, usual: bool = False) -> Iterator[tuple[int, int]]:
+    """A web server of two processes for this application, ours or the usual one; its port and its process."""
     port = free_port()
+    gunicorn = [sys.executable, "-m", "gunicorn", application, f"--bind={plan.HOST}:{port}", "--worker-class=gthread"]
+    gunicorn += ["--workers=2", "--threads=8", "--no-control-socket", "--log-level=error"]
     process = Process(
         name="web",
-        argv=web_command(application, port, workers=workers),
+        argv=gunicorn if usual else web_command(application, port, workers=2),
         env={**environment, "PYTHONWARNINGS": "ignore"},
         cwd=PROJECT,
         ready=lambda: answers(port, "/healthz"),

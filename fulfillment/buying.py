@@ -84,8 +84,7 @@ def give_free(product: Product, user: User) -> None:
     line = checkout.add_line(order, product, edition)
     order.timeline.create(kind=TimelineEntry.Kind.CREATED, door="free", detail=product.name)
     deliver(order, [line], door="free")
-    for delivery in order.deliveries.all():
-        enqueue("fulfillment.tasks.send_delivery", delivery.pk)
+    enqueue("fulfillment.tasks.send_due_mails")
 
 
 @never_cache

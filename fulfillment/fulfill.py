@@ -36,8 +36,8 @@ def fulfill(session_id: str, *, door: str, patience: Patience = Patience.WORKER)
         outcome = _converge(facts, seen=seen, door=door)
         if not outcome.stale:
             break
-    for delivery_id in outcome.due:
-        enqueue("fulfillment.tasks.send_delivery", delivery_id)
+    if outcome.due:
+        enqueue("fulfillment.tasks.send_due_mails")
     return outcome
 
 

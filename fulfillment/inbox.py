@@ -44,13 +44,6 @@ INSERT = """
         AND fulfillment_stripeevent.handled_at IS NULL"""
 
 
-class Prepared(psycopg.Cursor[Any]):
-    """A cursor whose statement each connection of the pool plans once."""
-
-    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
-        return super().execute(query, params, prepare=True, **options)
-
-
 class EventMalformed(ValueError):
     """Signed, but not an event that can be stored."""
 
@@ -124,8 +117,8 @@ def store(body: bytes, *, endpoint: str = "") -> str | None:
     state = StripeEvent.State.IGNORED if reason else StripeEvent.State.RECEIVED
     database = connections[DEFAULT_DB_ALIAS]
     database.ensure_connection()
-    # Django's own cursors write the values into the text, which PostgreSQL then plans anew each time.
-    with CursorWrapper(Prepared(database.connection), database) as cursor:
+    # Django's own cursors write the values into the text, which PostgreSQL then parses and plans anew each time.
+    with CursorWrapper(psycopg.Cursor(database.connection), database) as cursor:
         cursor.execute(
             INSERT,
             [

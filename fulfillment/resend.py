@@ -47,7 +47,7 @@ def resend(order: Order, kind: Delivery.Kind, *, wait: bool = False) -> Delivery
     )
     if not created:
         return None
-    enqueue("fulfillment.tasks.send_delivery", delivery.pk)
+    enqueue("fulfillment.tasks.send_due_mails")
     return delivery
 
 
@@ -110,7 +110,7 @@ def _correct(order: Order, address: str, *, reason: str, door: str) -> str:
         Entitlement.objects.filter(order_line__order=order).update(email=address)
     # What still waits for the wrong mailbox must not arrive there: a sender that holds a row loses its claim.
     waiting = order.deliveries.filter(state__in=Delivery.DUE_STATES).exclude(recipient=address)
-    waiting.update(state=Delivery.State.GAVE_UP, claim=None)
+    waiting.update(state=Delivery.State.WITHDRAWN, claim=None)
     links.void(order)
     _note(order, f"address corrected: {masked(before)} → {masked(address)}{_because(reason)}", door)
     return before

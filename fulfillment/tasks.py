@@ -22,7 +22,14 @@ def handle_event(event_id: str) -> None:
 
 @app.task(max_retries=2)
 def handle_due_events() -> None:
-    burst.handle_due()
+    heartbeats.alive("worker")
+    burst.handle_events()
+
+
+@app.task(max_retries=2)
+def send_due_mails() -> None:
+    heartbeats.alive("mail")
+    burst.send_mails()
 
 
 @app.task(max_retries=2)

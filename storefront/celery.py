@@ -21,11 +21,13 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
-@signals.task_prerun.connect  # type: ignore[untyped-decorator]
-@signals.task_postrun.connect  # type: ignore[untyped-decorator]
 def give_connections_back(**kwargs: Any) -> None:
     """What Django does around a request: into the pool, which looks at their health when it hands them out."""
     close_old_connections()
+
+
+signals.task_prerun.connect(give_connections_back)
+signals.task_postrun.connect(give_connections_back)
 
 
 def enqueue(task: str, *args: int | str) -> None:

@@ -126,13 +126,14 @@ USE_TZ = True
 DATABASES: dict[str, Any] = {
     "default": {
         **env.db_url_config(required("DATABASE_URL", "postgres://user:password@host:5432/name")),
-        "CONN_HEALTH_CHECKS": True,
+        "ENGINE": "storefront.postgresql",
     }
 }
 DATABASES["default"].setdefault("OPTIONS", {}).update(
     {
         "connect_timeout": 2,
         "pool": {"min_size": 1, "max_size": number("DATABASE_POOL_SIZE", 10), "timeout": 1.5},
+        "prepare_threshold": 5,  # only for cursors that send values apart from the statement: the inbox has one
     }
 )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -279,10 +280,8 @@ SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 STRIPE_SECRET_KEY = required("STRIPE_SECRET_KEY", "the secret or restricted key of your Stripe account (sk_… or rk_…)")
 # Each secret may carry a label, "old=whsec_…": events are shown with the label of the secret that signed them.
 LABELED = re.compile(r"^([\w.-]{1,40})=(whsec_.*)$", re.ASCII)
-STRIPE_WEBHOOK_LABELS = {
-    found[2]: found[1] for word in words("STRIPE_WEBHOOK_SECRETS") if (found := LABELED.fullmatch(word))
-}
 STRIPE_WEBHOOK_SECRETS = [LABELED.sub(r"\2", word) for word in words("STRIPE_WEBHOOK_SECRETS")]
+STRIPE_WEBHOOK_LABELS = {found[2]: found[1] for found in map(LABELED.match, words("STRIPE_WEBHOOK_SECRETS")) if found}
 STRIPE_API_BASE = optional("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/")
 # Where Stripe's hosted Checkout page lives; another only with a custom Checkout domain.
 STRIPE_CHECKOUT_ORIGIN = optional(
@@ -363,7 +362,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 # Celery would close the connection pool after each task, 11 ms for the next one. Ours go back into it instead.
 CELERY_DB_REUSE_MAX = sys.maxsize
 CELERY_TIMEZONE = TIME_ZONE
-CELERY_TASK_ROUTES = {"fulfillment.tasks.send_delivery": {"queue": "mail"}}  # a slow mail server holds up mail alone
+# A slow mail server holds up mail alone.
+CELERY_TASK_ROUTES = {f"fulfillment.tasks.{name}": {"queue": "mail"} for name in ("send_delivery", "send_due_mails")}
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "fulfillment.tasks.sweep", "schedule": 60.0, "options": {"expires": 60}},
     "alerts": {"task": "fulfillment.tasks.check_alerts", "schedule": 10.0, "options": {"expires": 10}},

@@ -37,12 +37,13 @@ class Application(WSGIHandler):
     """Django's own handler, with a shorter way for the webhook. Its view is the same, and found by the same address."""
 
     request_class = Utf8Request
+    # Django's own; its stubs do not name them.
+    _get_response: Any
+    _middleware_chain: Any
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async)
-        # Django's own two names for what answers a request, with and without all of MIDDLEWARE.
-        every: Any = self._middleware_chain  # type: ignore[has-type]
-        webhook: Any = convert_exception_to_response(self._get_response)  # type: ignore[attr-defined]
+        every, webhook = self._middleware_chain, convert_exception_to_response(self._get_response)
         for middleware in reversed(WEBHOOK_MIDDLEWARE):
             webhook = convert_exception_to_response(middleware(webhook))
         self._middleware_chain = lambda request: (webhook if request.path_info == WEBHOOK else every)(request)

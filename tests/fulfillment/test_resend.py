@@ -110,7 +110,7 @@ def test_f58_i8_what_waits_for_the_wrong_mailbox_is_not_sent() -> None:
     ]
     assert [message.to for message in mail.outbox] == [[RIGHT]]
     held.refresh_from_db()
-    assert (held.state, held.claim) == ("gave_up", None)
+    assert (held.state, held.claim) == ("withdrawn", None)
 
 
 def test_order_that_never_had_an_address_gets_one() -> None:
@@ -137,8 +137,8 @@ def test_mail_that_was_withdrawn_before_anybody_tried_it_does_not_count() -> Non
     resend_order(order.reference, to="typo@example.com", door="resend")
     resend_order(order.reference, to=RIGHT, door="resend")
     assert list(order.deliveries.order_by("seq").values_list("recipient", "state")) == [
-        (GUEST, "gave_up"),
-        ("typo@example.com", "gave_up"),
+        (GUEST, "withdrawn"),
+        ("typo@example.com", "withdrawn"),
         (RIGHT, "pending"),
     ]
 

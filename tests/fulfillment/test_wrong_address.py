@@ -77,7 +77,7 @@ def test_f29_refused_recipient_is_shown_corrected_and_delivered(smtp: World, cli
 def test_typo_noticed_within_seconds_withdraws_the_first_mail(client: Client, order: Order) -> None:
     """F58: nothing had gone out, so the right one goes at once."""
     client.post(address(order), {"email": f" {RIGHT.upper()} "})
-    assert recipients(order) == [(GUEST, "gave_up"), (RIGHT, "pending")]
+    assert recipients(order) == [(GUEST, "withdrawn"), (RIGHT, "pending")]
     assert sweep().mails == 1
     assert recipients(order)[1] == (RIGHT, "sent")
 

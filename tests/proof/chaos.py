@@ -2,7 +2,7 @@
 
     python -m tests.proof.chaos --minutes 5 --seed 7 [--broker redis|rabbitmq] [--json FILE]
 
-Everything is real: PostgreSQL, the broker, gunicorn, Celery, beat, two sweeps, a local Stripe and an SMTP server. The
+Everything is real: PostgreSQL, the broker, granian, Celery, beat, two sweeps, a local Stripe and an SMTP server. The
 seed decides who buys what and what breaks when. The exit code is 0 when no invariant is violated, 1 otherwise, 2 when
 the run could not take place.
 """
