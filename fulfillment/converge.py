@@ -30,6 +30,7 @@ class Outcome:
     stale: bool = False
     due: tuple[int, ...] = ()
     reason: str = ""
+    facts: Facts | None = None  # those that were absorbed
 
     @property
     def is_foreign(self) -> bool:
@@ -69,7 +70,7 @@ def converge(facts: Facts, *, seen: int, door: str) -> Outcome:
     _note(order, [(change.kind, change.detail) for change in changes], door=door)
     deliverable = [] if payments.mismatch(order, lines, facts) else lines
     _grant(order, deliverable, door=door)
-    return Outcome(order=order, due=announce(order, deliverable, facts.refunds))
+    return Outcome(order=order, facts=facts, due=announce(order, deliverable, facts.refunds))
 
 
 def _locked_order(facts: Facts) -> Order | None:

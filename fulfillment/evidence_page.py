@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from fulfillment import admin_pages, evidence
 from fulfillment.fulfill import fulfill
-from orders import stripe_api
+from orders import stripe_api, stripe_desk
 from orders.disputes import Case
 from orders.models import Order
 
@@ -79,7 +79,7 @@ def _send(
     what = f"evidence for {case.id} {'submitted to the bank' if submit else 'saved with Stripe'}"
     admin_pages.note(model_admin, request, order, what)
     try:
-        stripe_api.answer_dispute(case.id, evidence=evidence.fields(order), submit=submit, key=f"evidence-{key}")
+        stripe_desk.answer_dispute(case.id, evidence=evidence.fields(order), submit=submit, key=f"evidence-{key}")
     except stripe_api.StripeRefused as refusal:
         admin_pages.note(model_admin, request, order, f"evidence for {case.id} refused", reason=_why(refusal))
         messages.error(request, _("Stripe refused it: %(why)s") % {"why": _why(refusal)})
@@ -102,7 +102,7 @@ def _follow(order: Order) -> None:
 
 
 def _why(refusal: stripe_api.StripeRefused) -> str:
-    if stripe_api.refusal_code(refusal) == "dispute_evidence_page_limit_exceeded":
+    if stripe_desk.refusal_code(refusal) == "dispute_evidence_page_limit_exceeded":
         return _("It has more pages than this card network takes. Shorten the text and paste it in Stripe's dashboard.")
     return str(refusal)
 
@@ -112,7 +112,7 @@ def _cases(order: Order) -> tuple[tuple[Case, ...], str]:
     if not order.stripe_payment_intent_id:
         return (), ""
     try:
-        return stripe_api.dispute_cases(order.stripe_payment_intent_id), ""
+        return stripe_desk.dispute_cases(order.stripe_payment_intent_id), ""
     except TROUBLE as error:
         return (), _("Stripe cannot be asked about the dispute now: %(why)s") % {"why": error}
 

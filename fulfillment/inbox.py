@@ -16,7 +16,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from fulfillment import event_types, measures
+from fulfillment import event_types, lagging, measures
 from fulfillment.event_types import By
 from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
@@ -176,6 +176,9 @@ def _work(event: StripeEvent) -> str:
         raise stripe_api.StripeUnavailable("others are changing the same order")
     if outcome.order is None:
         raise EventIgnored(outcome.reason)
+    missing = lagging.missing(event.type, event.object_id, outcome.facts) if outcome.facts else ""
+    if missing and event.attempts <= lagging.PATIENT_TRIES:
+        raise stripe_api.StripeUnavailable(f"its answer does not tell of {missing} yet")
     return f"order {outcome.order.reference}" if event.type == event_types.FRAUD_WARNING else ""
 
 

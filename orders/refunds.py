@@ -15,7 +15,7 @@ from django.utils.translation import gettext_noop
 
 from accounts.models import User
 from catalog import money
-from orders import stripe_api
+from orders import stripe_api, stripe_desk
 from orders.history import by_hand
 from orders.models import Order, OrderLine, RefundRequest
 
@@ -150,11 +150,11 @@ def ask(row: RefundRequest) -> None:
         return
     intent, mark = str(row.order.stripe_payment_intent_id), {"refund_request": row.idempotency_key}
     try:
-        made = stripe_api.find_refund(intent, metadata=mark) if row.attempts > 1 else None
+        made = stripe_desk.find_refund(intent, metadata=mark) if row.attempts > 1 else None
         if made is None and timezone.now() - row.asked_at > KEY_LIFE:
             _refuse(row, _("Stripe gave no answer for a day, and no refund was made. Ask again."))
             return
-        made = made or stripe_api.create_refund(
+        made = made or stripe_desk.create_refund(
             payment_intent_id=intent,
             amount=row.amount,
             reason=row.reason,
@@ -172,7 +172,7 @@ def ask(row: RefundRequest) -> None:
 
 def in_plain_words(refusal: stripe_api.StripeRefused) -> str:
     """Why Stripe said no, for people; its own words where we have none."""
-    known = IN_PLAIN_WORDS.get(stripe_api.refusal_code(refusal))
+    known = IN_PLAIN_WORDS.get(stripe_desk.refusal_code(refusal))
     return _(known) if known else str(refusal)
 
 

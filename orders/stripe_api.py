@@ -1,9 +1,9 @@
-"""The only place that talks to Stripe: the functions take and return our own values, never Stripe's objects."""
+"""Talks to Stripe. Its functions, and those of `stripe_lists` and `stripe_desk`, take and return our own values, never
+Stripe's objects."""
 
 import enum
 import json
 import re
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -12,10 +12,8 @@ from typing import Any
 import stripe
 from django.conf import settings
 
-from orders.disputes import Case
 from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, PaidLine, Refund, is_marked
 
-SIGNATURE_TOLERANCE = 300  # seconds, https://docs.stripe.com/webhooks#replay-attacks
 TYPES_AT_ONCE = 20  # event types that one request may name
 SESSION_ID = re.compile(r"cs_(test|live)_[A-Za-z0-9]{1,200}", re.ASCII)
 
@@ -51,10 +49,6 @@ class RequestChanged(StripeRefused):
     """The idempotency key was used before for a request with other parameters."""
 
 
-class SignatureInvalid(Exception):
-    """The bytes were not signed by Stripe with one of the configured secrets, or not lately."""
-
-
 def is_live() -> bool:
     """Whether the configured key moves real money."""
     return "_live_" in settings.STRIPE_SECRET_KEY
@@ -65,7 +59,7 @@ def create_session(new: NewSession) -> CheckoutSession:
 
     https://docs.stripe.com/api/checkout/sessions/create, https://docs.stripe.com/api/idempotent_requests
     """
-    session = _ask(
+    session = ask(
         lambda client: client.v1.checkout.sessions.create(
             params=_session_params(new),
             options={"idempotency_key": f"order-{new.reference}"},
@@ -116,12 +110,8 @@ def fetch_facts(session_id: str, patience: Patience = Patience.WORKER) -> Facts:
     """
     if not SESSION_ID.fullmatch(session_id):
         raise SessionUnknown(f"{session_id[:60]!r} is not the id of a Checkout Session")
-    session = _ask(
-        lambda client: client.v1.checkout.sessions.retrieve(
-            session_id, params={"expand": ["payment_intent.latest_charge.refunds", "line_items.data.price.product"]}
-        ),
-        patience,
-    ).to_dict()
+    expand = ["payment_intent.latest_charge.refunds", "line_items.data.price.product"]
+    session = get(f"/v1/checkout/sessions/{session_id}", {"expand": expand}, patience)
     intent = session.get("payment_intent") or {}
     charge = intent.get("latest_charge") or {}
     return facts_of(
@@ -168,8 +158,8 @@ def _lines(session_id: str, first: dict[str, Any], patience: Patience) -> tuple[
     """Every line in Stripe's order; `first` is the page that the session brought along, ten lines at most."""
     rows = first.get("data") or []
     if first.get("has_more"):
-        params: Any = {"limit": 100, "expand": ["data.price.product"]}
-        rows = _all(lambda client: client.v1.checkout.sessions.line_items.list(session_id, params=params), patience)
+        path = f"/v1/checkout/sessions/{session_id}/line_items"
+        rows = all_rows(path, {"expand": ["data.price.product"]}, patience)
     return tuple(_line(row) for row in rows)
 
 
@@ -196,8 +186,7 @@ def _refunds(payment_intent_id: str, first: dict[str, Any], patience: Patience) 
     """All of them, by id; `first` is the page that the charge brought along, the ten newest."""
     rows = first.get("data") or []
     if first.get("has_more"):
-        params: Any = {"payment_intent": payment_intent_id, "limit": 100}
-        rows = _all(lambda client: client.v1.refunds.list(params=params), patience)
+        rows = all_rows("/v1/refunds", {"payment_intent": payment_intent_id}, patience)
     return tuple(refund_of(row) for row in sorted(rows, key=lambda row: row["id"]))
 
 
@@ -211,21 +200,14 @@ def refund_of(row: dict[str, Any]) -> Refund:
 
 
 def _disputes(payment_intent_id: str, patience: Patience) -> tuple[Dispute, ...]:
-    found = _ask(
-        lambda client: client.v1.disputes.list(params={"payment_intent": payment_intent_id, "limit": 100}),
-        patience,
-    )
-    rows = sorted(found.data, key=lambda row: row.id)
-    return tuple(Dispute(id=row.id, status=row.status) for row in rows)
+    rows = all_rows("/v1/disputes", {"payment_intent": payment_intent_id}, patience)
+    return tuple(Dispute(id=row["id"], status=row["status"]) for row in sorted(rows, key=lambda row: row["id"]))
 
 
 def session_of_payment_intent(payment_intent_id: str) -> str | None:
     """The id of the Checkout Session that made this PaymentIntent, or None where none did."""
-    found = _ask(
-        lambda client: client.v1.checkout.sessions.list(params={"payment_intent": payment_intent_id, "limit": 1}),
-        Patience.WORKER,
-    )
-    return found.data[0].id if found.data else None
+    found = get("/v1/checkout/sessions", {"payment_intent": payment_intent_id, "limit": 1})["data"]
+    return str(found[0]["id"]) if found else None
 
 
 def events_between(start: datetime, end: datetime, types: list[str]) -> list[bytes]:
@@ -237,10 +219,9 @@ def events_between(start: datetime, end: datetime, types: list[str]) -> list[byt
     created = {"gte": int(start.timestamp()), "lte": int(end.timestamp()) + 1}
     found: list[dict[str, Any]] = []
     for some in in_groups(types):
-        params: Any = {"created": created, "types": some, "limit": 100}
-        found += _all(lambda client, params=params: client.v1.events.list(params=params))
+        found += all_rows("/v1/events", {"created": created, "types": some})
     found.sort(key=lambda event: event["created"], reverse=True)
-    return [json.dumps(event, default=str).encode() for event in found]
+    return [json.dumps(event).encode() for event in found]
 
 
 def in_groups(types: list[str]) -> list[list[str]]:
@@ -250,8 +231,8 @@ def in_groups(types: list[str]) -> list[list[str]]:
 
 def complete_sessions_since(since: datetime) -> list[ListedSession]:
     """Every complete Checkout Session made since then, paid or not. https://docs.stripe.com/api/checkout/sessions/list"""
-    params: Any = {"created": {"gte": int(since.timestamp())}, "status": "complete", "limit": 100}
-    return [_listed(row) for row in _all(lambda client: client.v1.checkout.sessions.list(params=params))]
+    params = {"created": {"gte": int(since.timestamp())}, "status": "complete"}
+    return [_listed(row) for row in all_rows("/v1/checkout/sessions", params)]
 
 
 def _listed(row: dict[str, Any]) -> ListedSession:
@@ -267,20 +248,22 @@ def _listed(row: dict[str, Any]) -> ListedSession:
 
 def payments_taken_back_since(since: datetime) -> list[str]:
     """The ids of the PaymentIntents that a refund or a dispute made since then is about, each once."""
-    params: Any = {"created": {"gte": int(since.timestamp())}, "limit": 100}
-    rows = _all(lambda client: client.v1.refunds.list(params=params))
-    rows += _all(lambda client: client.v1.disputes.list(params=params))
+    params = {"created": {"gte": int(since.timestamp())}}
+    rows = all_rows("/v1/refunds", params) + all_rows("/v1/disputes", params)
     return list(dict.fromkeys(intent_id for row in rows if (intent_id := _id(row.get("payment_intent")))))
 
 
-def pages(path: str, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a list, a hundred at a time, each page asked for when it is wanted. For `stripe_lists` alone.
+def get(path: str, params: dict[str, Any], patience: Patience = Patience.WORKER) -> dict[str, Any]:
+    """One answer as Stripe's JSON says it: building the library's objects takes three times as long as all the rest."""
+    found: dict[str, Any] = ask(lambda client: client.raw_request("get", path, **params).data, patience)
+    return found
 
-    As Stripe's JSON says them: building the library's objects takes three times as long as all the rest.
-    """
+
+def pages(path: str, params: dict[str, Any], patience: Patience = Patience.WORKER) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a list, a hundred at a time, each page asked for when it is wanted."""
     params = {**params, "limit": 100}
     while True:
-        page = _ask(lambda client, now=params: client.raw_request("get", path, **now).data, Patience.WORKER)
+        page = get(path, params, patience)
         if page["data"]:
             yield page["data"]
         if not page["has_more"]:
@@ -288,35 +271,12 @@ def pages(path: str, params: dict[str, Any]) -> Iterator[list[dict[str, Any]]]:
         params["starting_after"] = page["data"][-1]["id"]
 
 
-def _all(call: Any, patience: Patience = Patience.WORKER) -> list[dict[str, Any]]:
-    """Every row of a list, page by page."""
-    return _ask(lambda client: [row.to_dict() for row in call(client).auto_paging_iter()], patience)  # type: ignore[no-any-return]
+def all_rows(path: str, params: dict[str, Any], patience: Patience = Patience.WORKER) -> list[dict[str, Any]]:
+    return [row for page in pages(path, params, patience) for row in page]
 
 
-def verify_signature(body: bytes, header: str, secrets: list[str]) -> str:
-    """The one of `secrets` that signed `body` within the last five minutes; raises SignatureInvalid if none did.
-
-    The signature alone: building the library's event objects takes a hundred times as long, and nobody reads them.
-    Stricter than Stripe's library, which accepts timestamps from the future.
-    https://docs.stripe.com/webhooks#verify-manually
-    """
-    stamps = re.findall(r"(?:^|,)t=(\d{1,12})(?=,|$)", header, re.ASCII)
-    if len(stamps) != 1 or header.count("t=") != 1:
-        raise SignatureInvalid("the Stripe-Signature header has no single timestamp")
-    if int(stamps[0]) > time.time() + SIGNATURE_TOLERANCE:
-        raise SignatureInvalid("the timestamp lies in the future: is this machine's clock right?")
-    error: Exception | None = None
-    for secret in secrets:
-        try:
-            if stripe.WebhookSignature.verify_header(body.decode(), header, secret, SIGNATURE_TOLERANCE):
-                return secret
-        # Strangers choose these bytes; the library raises TypeError for a non-ASCII signature.
-        except (stripe.SignatureVerificationError, ValueError, TypeError, AttributeError) as failure:
-            error = failure
-    raise SignatureInvalid(str(error or "no webhook secret is configured"))
-
-
-def _ask(call: Any, patience: Patience) -> Any:
+def ask(call: Any, patience: Patience) -> Any:
+    """What `call` gets from Stripe's client; raises StripeUnavailable, StripeRefused or one of their kinds."""
     try:
         return call(_client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, patience))
     except stripe.IdempotencyError as error:
@@ -351,75 +311,3 @@ def _id(value: Any) -> str:
     if isinstance(value, dict):
         return str(value.get("id", ""))
     return str(value or "")
-
-
-def refusal_code(refusal: StripeRefused) -> str:
-    """Stripe's code for why it said no, such as `charge_already_refunded`. https://docs.stripe.com/error-codes"""
-    return str(getattr(refusal.__cause__, "code", None) or "")
-
-
-def create_refund(*, payment_intent_id: str, amount: int, reason: str, metadata: dict[str, str], key: str) -> Refund:
-    """Give `amount` (minor units) back. May be repeated under the same `key` for a day: one refund is made.
-
-    Raises StripeRefused, whose `refusal_code` tells why; StripeUnavailable, after which nobody knows.
-    https://docs.stripe.com/api/refunds/create
-    """
-    params: Any = {"payment_intent": payment_intent_id, "amount": amount, "reason": reason, "metadata": metadata}
-    try:
-        made = _ask(
-            lambda client: client.v1.refunds.create(params=params, options={"idempotency_key": key}),
-            Patience.CHECKOUT,
-        )
-    except RequestChanged as refusal:
-        if refusal_code(refusal) == "idempotency_key_in_use":  # the same request is under way elsewhere
-            raise StripeUnavailable(str(refusal)) from refusal
-        raise
-    return _refund(made.to_dict())
-
-
-def find_refund(payment_intent_id: str, *, metadata: dict[str, str]) -> Refund | None:
-    """The refund of this payment that was made with this metadata, or None. Raises StripeUnavailable, StripeRefused."""
-    params: Any = {"payment_intent": payment_intent_id, "limit": 100}
-    rows = _all(lambda client: client.v1.refunds.list(params=params))
-    return next((_refund(row) for row in rows if metadata.items() <= (row.get("metadata") or {}).items()), None)
-
-
-def _refund(row: dict[str, Any]) -> Refund:
-    line = (row.get("metadata") or {}).get("order_line", "")
-    return Refund(id=row["id"], amount=row["amount"], status=row.get("status") or "", order_line=line)
-
-
-def dispute_cases(payment_intent_id: str) -> tuple[Case, ...]:
-    """Every dispute and inquiry about this payment, the newest first. Raises StripeUnavailable, StripeRefused."""
-    params: Any = {"payment_intent": payment_intent_id, "limit": 100}
-    rows = _all(lambda client: client.v1.disputes.list(params=params))
-    return tuple(_case(row) for row in sorted(rows, key=lambda row: row["created"], reverse=True))
-
-
-def answer_dispute(dispute_id: str, *, evidence: dict[str, str], submit: bool, key: str) -> Case:
-    """Save evidence with the dispute; `submit` sends it to the bank, as a rule for good. May be repeated under `key`.
-
-    Raises StripeRefused, StripeUnavailable. https://docs.stripe.com/api/disputes/update
-    """
-    params: Any = {"evidence": evidence, "submit": submit}
-    answered = _ask(
-        lambda client: client.v1.disputes.update(dispute_id, params=params, options={"idempotency_key": key}),
-        Patience.CHECKOUT,
-    )
-    return _case(answered.to_dict())
-
-
-def _case(row: dict[str, Any]) -> Case:
-    details = row.get("evidence_details") or {}
-    due_by = details.get("due_by")
-    return Case(
-        id=row["id"],
-        status=row["status"],
-        reason=row.get("reason") or "",
-        amount=row["amount"],
-        currency=row["currency"],
-        opened_at=datetime.fromtimestamp(row["created"], UTC),
-        due_by=datetime.fromtimestamp(due_by, UTC) if due_by else None,
-        has_evidence=bool(details.get("has_evidence")),
-        submissions=details.get("submission_count") or 0,
-    )

@@ -121,7 +121,7 @@ def _flat(figures: dict[str, Any], before: str = "") -> Iterator[tuple[str, str]
         label = f"{before}{name.replace('_', ' ')}"
         if isinstance(value, dict):
             yield from _flat(value, "" if name == "figures" else f"{label}: ")
-        else:
+        elif not isinstance(value, list):
             yield label, _shown(value)
 
 

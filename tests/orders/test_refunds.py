@@ -16,7 +16,7 @@ from fulfillment.fulfill import fulfill
 from fulfillment.models import Entitlement
 from fulfillment.refunding import carry_out
 from fulfillment.sweep import sweep
-from orders import checkout, refunds, stripe_api
+from orders import checkout, refunds, stripe_api, stripe_desk
 from orders.models import Order, RefundRequest
 from sandbox.world.server import World
 from tests.factories import OrderFactory, ProductFactory, UserFactory
@@ -223,7 +223,7 @@ def test_same_key_is_the_same_refund_at_stripe(world: World) -> None:
     order = paid(world)
     asked: dict[str, Any] = {"amount": 250, "reason": "duplicate", "metadata": {}, "key": "refund-one"}
     first, second = (
-        stripe_api.create_refund(payment_intent_id=str(order.stripe_payment_intent_id), **asked) for _ in range(2)
+        stripe_desk.create_refund(payment_intent_id=str(order.stripe_payment_intent_id), **asked) for _ in range(2)
     )
     assert (first, at_stripe(order)) == (second, [(250, "succeeded")])
 

@@ -29,6 +29,7 @@ from tests.proof.chaos_faults import Breaker
 from tests.proof.chaos_plan import Plan, make_plan
 from tests.proof.chaos_scripts import serve
 from tests.proof.chaos_traffic import Crowd, provoke
+from tests.proof.figures import keep
 from tests.proof.stack import Stack
 
 AT_ONCE = 64  # buyers
@@ -54,8 +55,7 @@ def main(arguments: list[str]) -> int:
             print(f"The run could not take place: {problem}", file=sys.stderr)
             return 2
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps({**found.figures, "violations": found.violations}, indent=2) + "\n")
+        keep(options.json, {**found.figures, "violations": len(found.violations), "violated": found.violations})
     return 1 if found.violations else 0
 
 

@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.proof.figures import keep
 from tests.proof.kill_lab import Lab, laboratory
 from tests.servers import ignore_dotenv, make_folder, start_servers
 
@@ -71,8 +72,7 @@ def main(arguments: list[str]) -> int:
             print(f"    again: {again(found.flow, violation)}")
     partial_run = given.flow or given.kind or given.point or given.quick or given.first or given.every > 1
     if file := given.json or (None if partial_run else FIGURES):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(figures(swept, seconds), indent=2) + "\n")
+        keep(file, figures(swept, seconds))
     return 1 if any(found.violations for found in swept) else 0
 
 
@@ -154,6 +154,7 @@ def figures(swept: list[Swept], seconds: float) -> dict[str, Any]:
         "killed": sum(sum(found.killed.values()) for found in swept),
         "violations": sum(len(found.violations) for found in swept),
         "seconds": round(seconds, 1),
+        "killed_in": {found.flow: sum(found.killed.values()) for found in swept},
         "flows": [asdict(found) for found in swept],
     }
 

@@ -111,7 +111,8 @@ WEBHOOK = (
 WORK = (
     Mutant(
         name="inbox: marked before it is processed",
-        proof=kill("refund", "statements"),
+        # Not by a sweep of kills: each refund has several events, and the others make up for the one that is lost.
+        proof=tests("tests/fulfillment/test_inbox.py"),
         edits=(
             Edit(
                 "fulfillment/inbox.py",

@@ -21,6 +21,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from tests.proof.figures import keep
 from tests.proof.mutant_list import MUTANTS, Mutant, Proof
 from tests.servers import ignore_dotenv, make_folder, start_servers
 
@@ -55,8 +56,7 @@ def main(arguments: list[str]) -> int:
     print(table(results))
     survived = [one for one in results if one.wrong or bool(one.caught) != bool(one.mutant)]
     if file := given.json or (None if given.mutant else FIGURES):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(figures(results, time.monotonic() - began), indent=2) + "\n")
+        keep(file, figures(results, time.monotonic() - began))
     for one in survived:
         print(f"\n{one.mutant or 'the unchanged copy'}: {one.wrong or one.caught or 'nobody noticed'}")
     return 1 if survived else 0
@@ -178,6 +178,7 @@ def figures(results: list[Result], seconds: float) -> dict[str, Any]:
         "mutants": len(tried),
         "caught": sum(bool(one.caught) for one in tried),
         "seconds": round(seconds, 1),
+        "caught_by": {one.mutant: one.proof if one.caught else "nothing" for one in tried},
         "results": [asdict(one) for one in results],
     }
 

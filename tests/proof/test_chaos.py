@@ -47,7 +47,7 @@ def test_f5_f8_f16_f17_f22_f24_f31_f35_f37_f45_chaos_keeps_every_promise(tmp_pat
     )
     assert (done.returncode, done.stdout[-4000:] if done.returncode else "") == (0, "")
     found = json.loads(figures.read_text())
-    assert found["violations"] == []
+    assert found["violated"] == []
     assert len(found["injected"]) == len(make_plan(SEED, SECONDS, rate=RATE).faults) > 5
     assert found["webhooks"]["posts"] > found["webhooks"]["events"] > 100
 

@@ -53,10 +53,11 @@ def test_figures_are_shown_as_they_were_measured(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(reliability, "FIGURES", tmp_path)
     assert reliability.document().count("not measured.") == 4
     (tmp_path / "kill.json").write_text('{"measured_at": "2026-11-25", "points": 12345, "caught": true}')
-    bench = '{"measured_at": "2026-11-24", "figures": {"p99_ms": 4.2}, "web": {"mb": 9}}'
+    bench = '{"measured_at": "2026-11-24", "figures": {"p99_ms": 4.2}, "web": {"mb": 9}, "rows": [1]}'
     (tmp_path / "bench.json").write_text(bench)
     text = reliability.document()
     assert "**Kill sweeps** (`make prove`), 2026-11-25\n\n| | |\n|---|---:|\n| points | 12,345 |\n" in text
     assert "| caught | yes |\n" in text
     assert "| p99 ms | 4.2 |\n| web: mb | 9 |\n" in text
+    assert "rows" not in text.partition("## Measured")[2].partition("## ")[0]  # a list is for those who read the file
     assert text.count("not measured.") == 2
