@@ -9,7 +9,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from fulfillment import inbox, measures, refusals
-from orders import signatures
+from orders import stripe_api
 from storefront.celery import enqueue
 
 log = logging.getLogger(__name__)
@@ -29,9 +29,9 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
     body, header = request.body, request.META.get("HTTP_STRIPE_SIGNATURE", "")
     refusals.compare_clocks(body, header)
     try:
-        secret = signatures.verify_signature(body, header, settings.STRIPE_WEBHOOK_SECRETS)
+        secret = stripe_api.verify_signature(body, header, settings.STRIPE_WEBHOOK_SECRETS)
         event_id = inbox.store(body, endpoint=settings.STRIPE_WEBHOOK_LABELS.get(secret, ""))
-    except (signatures.SignatureInvalid, inbox.EventMalformed) as error:
+    except (stripe_api.SignatureInvalid, inbox.EventMalformed) as error:
         log.warning("webhook refused: %s", error)
         return _answer(400, str(error))
     except DatabaseError:

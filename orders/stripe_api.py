@@ -4,6 +4,7 @@ Stripe's objects."""
 import enum
 import json
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -14,6 +15,7 @@ from django.conf import settings
 
 from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, PaidLine, Refund, is_marked
 
+SIGNATURE_TOLERANCE = 300  # seconds, https://docs.stripe.com/webhooks#replay-attacks
 TYPES_AT_ONCE = 20  # event types that one request may name
 SESSION_ID = re.compile(r"cs_(test|live)_[A-Za-z0-9]{1,200}", re.ASCII)
 
@@ -47,6 +49,10 @@ class SessionUnknown(StripeRefused):
 
 class RequestChanged(StripeRefused):
     """The idempotency key was used before for a request with other parameters."""
+
+
+class SignatureInvalid(Exception):
+    """The bytes were not signed by Stripe with one of the configured secrets, or not lately."""
 
 
 def is_live() -> bool:
@@ -273,6 +279,29 @@ def pages(path: str, params: dict[str, Any], patience: Patience = Patience.WORKE
 
 def all_rows(path: str, params: dict[str, Any], patience: Patience = Patience.WORKER) -> list[dict[str, Any]]:
     return [row for page in pages(path, params, patience) for row in page]
+
+
+def verify_signature(body: bytes, header: str, secrets: list[str]) -> str:
+    """The one of `secrets` that signed `body` within the last five minutes; raises SignatureInvalid if none did.
+
+    The signature alone: building the library's event objects takes a hundred times as long, and nobody reads them.
+    Stricter than Stripe's library, which accepts timestamps from the future.
+    https://docs.stripe.com/webhooks#verify-manually
+    """
+    stamps = re.findall(r"(?:^|,)t=(\d{1,12})(?=,|$)", header, re.ASCII)
+    if len(stamps) != 1 or header.count("t=") != 1:
+        raise SignatureInvalid("the Stripe-Signature header has no single timestamp")
+    if int(stamps[0]) > time.time() + SIGNATURE_TOLERANCE:
+        raise SignatureInvalid("the timestamp lies in the future: is this machine's clock right?")
+    error: Exception | None = None
+    for secret in secrets:
+        try:
+            if stripe.WebhookSignature.verify_header(body.decode(), header, secret, SIGNATURE_TOLERANCE):
+                return secret
+        # Strangers choose these bytes; the library raises TypeError for a non-ASCII signature.
+        except (stripe.SignatureVerificationError, ValueError, TypeError, AttributeError) as failure:
+            error = failure
+    raise SignatureInvalid(str(error or "no webhook secret is configured"))
 
 
 def ask(call: Any, patience: Patience) -> Any:
