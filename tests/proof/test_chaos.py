@@ -32,7 +32,7 @@ for number in range(5):
 """
 
 
-def test_f5_f8_f16_f17_f22_f24_f31_f35_f37_f45_chaos_keeps_every_promise(tmp_path: Path) -> None:
+def test_f5_f8_f16_f17_f22_f24_f31_f35_f37_f45_i9_i18_i19_chaos_keeps_every_promise(tmp_path: Path) -> None:
     """Everything at once for half a minute; then I1 to I12 and I18 to I20 hold against the sandbox's own ledger."""
     figures = tmp_path / "chaos.json"
     options = {"--seed": SEED, "--minutes": SECONDS / 60, "--rate": RATE, "--json": figures, "--logs": tmp_path / "log"}
