@@ -75,6 +75,20 @@ class SignIn(models.Model):
         return f"{self.user} at {self.at:%Y-%m-%d %H:%M:%S}"
 
 
+class Attempts(models.Model):
+    """How often something was tried within ten minutes. `limits` writes and deletes the rows."""
+
+    who = models.CharField(max_length=40, primary_key=True)
+    began_at = models.DateTimeField()
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        indexes = (models.Index("began_at", name="attempts_age"),)
+
+    def __str__(self) -> str:
+        return f"{self.count} since {self.began_at:%Y-%m-%d %H:%M}"
+
+
 def display(user: User) -> str:
     return user.email
 

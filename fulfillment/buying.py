@@ -3,7 +3,7 @@
 import logging
 from datetime import timedelta
 
-from allauth.core import ratelimit
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts import limits
 from accounts.models import User
 from catalog.models import Product
 from fulfillment import library
@@ -43,9 +44,14 @@ def buy(request: HttpRequest, slug: str) -> HttpResponse:
     if on_its_way:  # a bank debit takes days: nobody should pay twice for want of patience
         return redirect(on_its_way)
     # Stolen cards are tried out where a checkout costs nothing. What a visitor owns or gets for free is not counted.
-    if not ratelimit.consume(request, action="checkout", key=f"product {product.pk}"):
-        too_many: HttpResponse = ratelimit.respond_429(request)
-        return too_many
+    if not limits.within(
+        request,
+        "checkout",
+        per_network=settings.CHECKOUTS_PER_NETWORK,
+        key=f"product {product.pk}",
+        per_key=settings.CHECKOUTS_PER_PRODUCT,
+    ):
+        return limits.too_often(request)
     try:
         order, url = checkout.begin(product, user=user, browser=browser.key(request))
     except (stripe_api.StripeUnavailable, stripe_api.StripeRefused):

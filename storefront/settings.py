@@ -249,10 +249,8 @@ ACCOUNT_FORMS = {
     "reset_password": "accounts.forms.ResetPasswordForm",
 }
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
-# allauth's limits, by address (networks, for IPv6) and by key; "checkout" is the shop's own, and its key a product.
 CHECKOUTS_PER_NETWORK = number("CHECKOUTS_PER_NETWORK", 60)
 CHECKOUTS_PER_PRODUCT = number("CHECKOUTS_PER_PRODUCT", 1200)
-ACCOUNT_RATE_LIMITS = {"checkout": f"{CHECKOUTS_PER_NETWORK}/10m/ip,{CHECKOUTS_PER_PRODUCT}/10m/key"}
 
 
 # Browser security

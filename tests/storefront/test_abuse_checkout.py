@@ -16,8 +16,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def limits(settings: Settings, clean_rate_limits: None) -> None:
-    settings.ACCOUNT_RATE_LIMITS = {"checkout": "3/10m/ip,5/10m/key"}
+def limits(settings: Settings) -> None:
+    settings.CHECKOUTS_PER_NETWORK, settings.CHECKOUTS_PER_PRODUCT = 3, 5
 
 
 def click(product: Product, address: str = "192.0.2.1", **headers: str) -> int:
@@ -62,6 +62,7 @@ def test_s45_too_often_is_said_on_a_page_and_stripe_is_not_asked(world: World, c
     answers = [client.post(f"/products/{book.slug}/buy/") for _ in range(4)]
     assert [answer.status_code for answer in answers] == [303, 303, 303, 429]
     assert "429.html" in [template.name for template in answers[3].templates]
+    assert answers[3]["Retry-After"] == "600"
     assert len(world.control("ledger")["sessions"]) == 1
 
 
