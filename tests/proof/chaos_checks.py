@@ -49,6 +49,8 @@ ALLOWED = {
     r"(OperationalError|InterfaceError|AdminShutdown|CrashShutdown|CannotConnectNow|PoolTimeout)\b",
     "the broker went away": r"(redis|kombu|amqp|celery|billiard)\.[\w.]*(ConnectionError|OperationalError|TimeoutError"
     r"|ConnectionForced|RecoverableConnectionError|ConnectionDoesNotExistError|WorkerLostError)\b",
+    "beat could wake nobody": r"celery\.beat\.SchedulingError: Couldn't apply scheduled task .*"
+    r"(Timeout|timed out|Error while reading|Error \d+|Connection|connection|socket)",
     "a connection broke": r"(ConnectionResetError|ConnectionRefusedError|BrokenPipeError|ConnectionAbortedError"
     r"|TimeoutError)\b",
     # kombu 5.7.0 trips over its own closed connection; Celery's worker ends, and is started again.
