@@ -136,7 +136,7 @@ def lisbon(drawing: Drawing) -> None:
     for row, (base, shade) in enumerate(((500, "#e2926a"), (600, "#d97b50"), (700, "#c9633a"), (800, "#b4502b"))):
         x = -30.0 - row * 22
         while x < 620:
-            width, height = random.choice((78, 92, 108)), random.choice((96, 118, 140))
+            width, height = random.choice((92, 108, 126)), random.choice((96, 118, 140))
             house(drawing, x, base, width, height, random.choice(walls), shade)
             x += width
     title(drawing, ["LISBON", "ON FOOT"], 74, 62, "#8c3a1d")
@@ -146,10 +146,9 @@ def house(drawing: Drawing, x: float, base: float, width: float, height: float, 
     top = base - height
     drawing.rect(x, top, width, height + 60, wall)
     drawing.polygon([(x - 5, top), (x + width / 2, top - 34), (x + width + 5, top)], roof)
-    for column in range(2 if width < 90 else 3):
-        step = width / (3 if width < 90 else 4)
-        drawing.rect(x + step * (column + 1) - 7, top + 20, 14, 24, "#5d7f8c")
-        drawing.rect(x + step * (column + 1) - 7, top + 62, 14, 24, "#5d7f8c")
+    for column in range(2 if width < 100 else 3):
+        step = width / (3 if width < 100 else 4)
+        drawing.rect(x + step * (column + 1) - 8, top + 22, 16, 28, "#5d7f8c")
 
 
 def espresso(drawing: Drawing) -> None:
@@ -202,10 +201,10 @@ def bike(drawing: Drawing) -> None:
     ink, back, front, crank = "#22222a", (168.0, 550.0), (432.0, 550.0), (272.0, 556.0)
     for x, y in (back, front):
         drawing.ellipse(x, y, 102, 102, None, ink, 13)
-        drawing.ellipse(x, y, 90, 90, None, "#fbe6a4", 4)
-        for spoke in range(12):
-            angle = math.tau * spoke / 12
-            drawing.line([(x, y), (x + 88 * math.cos(angle), y + 88 * math.sin(angle))], "#8a6a12", 1.6)
+        for spoke in range(4):
+            angle = math.tau * (spoke + 0.5) / 8
+            dx, dy = 88 * math.cos(angle), 88 * math.sin(angle)
+            drawing.line([(x - dx, y - dy), (x + dx, y + dy)], "#dca31c", 5)
         drawing.disc(x, y, 10, ink)
     saddle, head = (232.0, 400.0), (392.0, 400.0)
     for points in ([back, crank, head, saddle, back], [saddle, crank], [(226, 380), saddle]):
