@@ -98,8 +98,12 @@ def visit(page: Page, address: str) -> tuple[Felt, Wire]:
     session.send("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH})  # not subject to the page's CSP
     page.goto(address, wait_until="networkidle")
     felt = page.evaluate(
-        """() => ({...felt, byte: performance.getEntriesByType("navigation")[0].responseStart,
-             paint: performance.getEntriesByName("first-contentful-paint")[0]?.startTime})"""
+        """async () => {
+            while (!felt.lcp) await new Promise(later => setTimeout(later, 50));
+            const [page] = performance.getEntriesByType("navigation");
+            const [paint] = performance.getEntriesByName("first-contentful-paint");
+            return {...felt, byte: page.responseStart, paint: paint.startTime};
+        }"""
     )
     session.detach()
     return (

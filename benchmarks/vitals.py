@@ -92,7 +92,7 @@ def newcomer(browser: Browser) -> Iterator[Page]:
 
 
 def median(visits: list[Visited], name: str) -> float:
-    return statistics.median(getattr(felt, name) for felt, _ in visits)
+    return float(statistics.median(getattr(felt, name) for felt, _ in visits))
 
 
 def path_of(url: str) -> str:
