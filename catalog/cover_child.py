@@ -201,7 +201,7 @@ def framed(image: Image.Image, width: int) -> Image.Image:
 
 def encoded(image: Image.Image) -> str:
     file = io.BytesIO()
-    image.save(file, "WEBP", quality=78, method=6)
+    image.save(file, "WEBP", quality=70, method=6)
     return base64.b64encode(file.getvalue()).decode()
 
 

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from catalog.models import Category, Edition, Product
@@ -17,6 +18,7 @@ CURSOR = re.compile(r"([0-9]{1,17})-([0-9]{1,17})")  # microseconds up to the ye
 
 
 @require_safe
+@gzip_page
 def product_list(request: HttpRequest) -> HttpResponse:
     """One page of products, newest first. The next one starts after the last product shown, however many there are."""
     products = Product.objects.on_sale().newest_first().prefetch_related("categories")
@@ -52,6 +54,7 @@ def _position(cursor: str) -> tuple[datetime, int] | None:
 
 
 @require_safe
+@gzip_page
 def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
     editions = Edition.objects.filter(published_at__isnull=False).prefetch_related("files")
     products = Product.objects.on_sale().prefetch_related(Prefetch("editions", editions), "categories")

@@ -1,5 +1,7 @@
 """Binds pages into a PDF: cover, title page, contents, the text, page numbers, outline, links."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pikepdf
@@ -7,33 +9,103 @@ from pikepdf import Array, Dictionary, Name, String
 
 from catalog.demo.drawing import Drawing, rgb
 from catalog.demo.lines import FONTS, width_of, wrapped
-from catalog.demo.typeset import GRAY, INK, PALE, Layout, Page, Setter
+from catalog.demo.typeset import GRAY, INK, PALE, Heading, Layout, Page, Setter
 
-FRONT = 3  # pages before the text: cover, title, contents
 PUBLISHER = "Paper Lantern Editions"
-IMPRINT = (
-    "Written and drawn for the demonstration shop.",
-    "You may copy, change and share this book freely.",
-)
+CARD = 2  # pages of text; so short a book needs no title page
 
 
-def bind(path: Path, *, name: str, summary: str, layout: Layout, cover: Drawing, text: Setter) -> None:
+@dataclass(frozen=True)
+class Words:
+    """What the binding itself says, in the book's language."""
+
+    contents: str
+    edition: str
+    imprint: tuple[str, str]
+
+
+WORDS = {
+    "en-US": Words(
+        "Contents",
+        "Edition {number}",
+        ("Written and drawn for the demonstration shop.", "You may copy, change and share this book freely."),
+    ),
+    "de-DE": Words(
+        "Inhalt",
+        "{number}. Auflage",
+        (
+            "Für den Vorführladen geschrieben und gezeichnet.",
+            "Sie dürfen dieses Buch kopieren, ändern und weitergeben.",
+        ),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Title:
+    """What the book calls itself."""
+
+    name: str
+    summary: str
+    language: str = "en-US"
+    edition: int = 1
+
+    @property
+    def words(self) -> Words:
+        return WORDS[self.language]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the contents: where it stands, and what it leads to."""
+
+    page: int  # among the pages of the contents, from 0
+    y: float
+    heading: Heading
+
+
+def bind(path: Path, title: Title, *, layout: Layout, cover: Drawing, text: Setter) -> None:
     """Write the book. The same arguments give the same bytes, so its SHA-256 is stable."""
-    pages = [cover_page(cover, layout), title_page(name, summary, layout), contents_page(text, layout), *text.pages]
-    for number, page in enumerate(pages[FRONT:], FRONT + 1):
-        footer(page, number, name, layout)
+    front, rows = [cover_page(cover, layout)], contents_rows(text, layout)
+    card = len(text.pages) <= CARD
+    if not card:
+        front.append(title_page(title, layout))
+    first = len(front)  # page of the contents
+    front += contents_pages(rows, title, layout, shift=first + 1 + rows[-1].page)
+    if card:
+        imprint(front[-1], title, layout)
+    for number, page in enumerate(text.pages, len(front) + 1):
+        footer(page, number, title.name, layout)
     with pikepdf.new() as pdf:
         fonts = pdf.make_indirect(Dictionary({f"/{key}": font(base) for key, base in FONTS.items()}))
-        for page in pages:
+        for page in [*front, *text.pages]:
             add_page(pdf, page, layout, fonts)
-        link_contents(pdf, text, layout)
+        link_contents(pdf, rows, first, layout)
         with pdf.open_outline() as outline:
-            outline.root.append(pikepdf.OutlineItem("Contents", FRONT - 1))
-            outline.root += [pikepdf.OutlineItem(each.title, each.page + FRONT) for each in text.chapters]
-        pdf.docinfo["/Title"], pdf.docinfo["/Author"], pdf.docinfo["/Subject"] = name, PUBLISHER, summary
-        pdf.Root.Lang = String("en-US")
-        pdf.Root.ViewerPreferences = Dictionary(DisplayDocTitle=True)
+            outline.root.append(pikepdf.OutlineItem(title.words.contents, first))
+            outline.root += outline_items(text.headings, shift=len(front))
+        describe(pdf, title)
         pdf.save(path, deterministic_id=True, object_stream_mode=pikepdf.ObjectStreamMode.generate)
+
+
+def describe(pdf: pikepdf.Pdf, title: Title) -> None:
+    pdf.docinfo["/Title"], pdf.docinfo["/Author"], pdf.docinfo["/Subject"] = title.name, PUBLISHER, title.summary
+    pdf.Root.Lang = String(title.language)
+    pdf.Root.PageMode = Name.UseOutlines
+    pdf.Root.ViewerPreferences = Dictionary(DisplayDocTitle=True)
+
+
+def outline_items(headings: Sequence[Heading], *, shift: int) -> list[pikepdf.OutlineItem]:
+    """The headings as a tree, each leading to its place; `shift` is how many pages stand before the text."""
+    items: list[pikepdf.OutlineItem] = []
+    open_items: list[pikepdf.OutlineItem] = []  # the last one of each level
+    for heading in headings:
+        item = pikepdf.OutlineItem(heading.title, heading.page + shift, "XYZ", left=0, top=heading.top)
+        item.is_closed = heading.level > 1
+        del open_items[heading.level - 1 :]
+        (open_items[-1].children if open_items else items).append(item)
+        open_items.append(item)
+    return items
 
 
 def font(base: str) -> Dictionary:
@@ -54,56 +126,89 @@ def cover_page(cover: Drawing, layout: Layout) -> Page:
     return page
 
 
-def title_page(name: str, summary: str, layout: Layout) -> Page:
+def title_page(title: Title, layout: Layout) -> Page:
     page = Page()
     y, middle = layout.height * 0.66, layout.width / 2
-    for line in wrapped([("G", word) for word in name.split()], 27, layout.measure):
+    for line in wrapped([("G", word) for word in title.name.split()], 27, layout.measure):
         page.centered(middle, y, "".join(word for _, word in line), "G", 27)
         y -= 33
     page.rule(middle - 22, y + 6, 44, layout.accent, 2)
     y -= 24
-    for line in wrapped([("I", word) for word in summary.split()], 12, layout.measure - 30):
+    for line in wrapped([("I", word) for word in title.summary.split()], 12, layout.measure - 30):
         page.centered(middle, y, "".join(word for _, word in line), "I", 12, GRAY)
         y -= 17
-    for number, imprint in enumerate((*reversed(IMPRINT), PUBLISHER)):
-        page.centered(middle, layout.margin + number * 12 + (6 if number == len(IMPRINT) else 0), imprint, "H", 8, GRAY)
+    if title.edition > 1:
+        page.centered(middle, y - 14, title.words.edition.format(number=title.edition), "H", 9, layout.accent)
+    imprint(page, title, layout)
     return page
 
 
-LINE = 23  # points between the lines of the contents
+def imprint(page: Page, title: Title, layout: Layout) -> None:
+    lines = (*reversed(title.words.imprint), PUBLISHER)
+    for number, line in enumerate(lines):
+        y = layout.margin + number * 12 + (6 if line == PUBLISHER else 0)
+        page.centered(layout.width / 2, y, line, "H", 8 if layout.measure > 240 else 7.5, GRAY)
+
+
+LINES = {1: 23.0, 2: 15.5}  # points from the line before, by level; deeper headings stand in the outline alone
+TIGHT = 0.86  # of these, where that saves a page
+INDENT = 15
+
+
+def contents_rows(text: Setter, layout: Layout) -> list[Row]:
+    """Chapters and sections, over as many pages as they take."""
+    listed = [heading for heading in text.headings if heading.level in LINES]
+    loose, tight = placed(listed, layout, 1), placed(listed, layout, TIGHT)
+    return tight if tight[-1].page < loose[-1].page else loose
+
+
+def placed(headings: Sequence[Heading], layout: Layout, scale: float) -> list[Row]:
+    rows: list[Row] = []
+    page, y = 0, contents_top(layout)
+    for heading in headings:
+        y -= LINES[heading.level] * scale if rows else 0
+        if y < layout.bottom + (LINES[2] if heading.level == 1 and heading is not headings[-1] else 0):
+            page, y = page + 1, layout.height - layout.margin - 12  # no chapter at the foot without its sections
+        rows.append(Row(page, y, heading))
+    return rows
 
 
 def contents_top(layout: Layout) -> float:
-    return layout.height - layout.margin - 96
+    return layout.height - layout.margin - 72
 
 
-def contents_page(text: Setter, layout: Layout) -> Page:
-    page, y = Page(), contents_top(layout)
-    page.text(layout.margin, y + 44, "Contents", "G", 21)
-    page.rule(layout.margin, y + 31, 42, layout.accent, 2)
-    for chapter in text.chapters:
-        number = str(chapter.page + FRONT + 1)
-        page.text(layout.margin, y, chapter.title, "R", 11.5)
-        right = layout.margin + layout.measure - width_of(number, "R", 11.5)
-        page.text(right, y, number, "R", 11.5)
-        start = layout.margin + width_of(chapter.title, "R", 11.5) + 8
-        page.operators.append(
-            f"[0.1 4] 0 d 1 J {rgb(PALE)} RG 1 w {start:.2f} {y + 2:.2f} m {right - 8:.2f} {y + 2:.2f} l S\n"
-        )
-        page.operators.append("[] 0 d 0 J\n")
-        y -= LINE
-    return page
+def contents_pages(rows: Sequence[Row], title: Title, layout: Layout, *, shift: int) -> list[Page]:
+    pages = [Page() for _ in range(rows[-1].page + 1)]
+    top = contents_top(layout)
+    pages[0].text(layout.margin, top + 44, title.words.contents, "G", 21)
+    pages[0].rule(layout.margin, top + 31, 42, layout.accent, 2)
+    for row in rows:
+        contents_line(pages[row.page], row, layout, number=str(row.heading.page + shift + 1))
+    return pages
 
 
-def link_contents(pdf: pikepdf.Pdf, text: Setter, layout: Layout) -> None:
-    links = Array()
-    for number, chapter in enumerate(text.chapters):
-        y = contents_top(layout) - number * LINE
-        target = Array([pdf.pages[chapter.page + FRONT].obj, Name.Fit])
-        rect = Array([layout.margin, y - 6, layout.margin + layout.measure, y + 14])
+def contents_line(page: Page, row: Row, layout: Layout, *, number: str) -> None:
+    size, indent, color = (11.5, 0, INK) if row.heading.level == 1 else (9.5, INDENT, GRAY)
+    left, right = layout.margin + indent, layout.width - layout.margin - width_of(number, "R", size)
+    page.text(left, row.y, row.heading.title, "R", size, color)
+    page.text(right, row.y, number, "R", size, color)
+    start, level = left + width_of(row.heading.title, "R", size) + 8, row.y + 2
+    if start < right - 8:
+        dots = f"{start:.2f} {level:.2f} m {right - 8:.2f} {level:.2f} l S"
+        page.operators.append(f"[0.1 4] 0 d 1 J {rgb(PALE)} RG 1 w {dots}\n[] 0 d 0 J\n")
+
+
+def link_contents(pdf: pikepdf.Pdf, rows: Sequence[Row], first: int, layout: Layout) -> None:
+    shift = first + rows[-1].page + 1
+    for row in rows:
+        target = Array([pdf.pages[row.heading.page + shift].obj, Name.XYZ, 0, row.heading.top, 0])
+        above = 14 if row.heading.level == 1 else 10
+        rect = Array([layout.margin, row.y - 4, layout.width - layout.margin, row.y + above])
         link = Dictionary(Type=Name.Annot, Subtype=Name.Link, Rect=rect, Border=Array([0, 0, 0]), Dest=target)
-        links.append(pdf.make_indirect(link))
-    pdf.pages[FRONT - 1].Annots = links
+        page = pdf.pages[first + row.page]
+        if "/Annots" not in page:
+            page.Annots = Array()
+        page.Annots.append(pdf.make_indirect(link))
 
 
 def footer(page: Page, number: int, name: str, layout: Layout) -> None:

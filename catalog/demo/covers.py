@@ -136,7 +136,7 @@ def lisbon(drawing: Drawing) -> None:
     for row, (base, shade) in enumerate(((500, "#e2926a"), (600, "#d97b50"), (700, "#c9633a"), (800, "#b4502b"))):
         x = -30.0 - row * 22
         while x < 620:
-            width, height = random.choice((78, 92, 108)), random.choice((96, 118, 140))
+            width, height = random.choice((92, 108, 126)), random.choice((96, 118, 140))
             house(drawing, x, base, width, height, random.choice(walls), shade)
             x += width
     title(drawing, ["LISBON", "ON FOOT"], 74, 62, "#8c3a1d")
@@ -146,10 +146,9 @@ def house(drawing: Drawing, x: float, base: float, width: float, height: float, 
     top = base - height
     drawing.rect(x, top, width, height + 60, wall)
     drawing.polygon([(x - 5, top), (x + width / 2, top - 34), (x + width + 5, top)], roof)
-    for column in range(2 if width < 90 else 3):
-        step = width / (3 if width < 90 else 4)
-        drawing.rect(x + step * (column + 1) - 7, top + 20, 14, 24, "#5d7f8c")
-        drawing.rect(x + step * (column + 1) - 7, top + 62, 14, 24, "#5d7f8c")
+    for column in range(2 if width < 100 else 3):
+        step = width / (3 if width < 100 else 4)
+        drawing.rect(x + step * (column + 1) - 8, top + 22, 16, 28, "#5d7f8c")
 
 
 def espresso(drawing: Drawing) -> None:
@@ -195,13 +194,92 @@ def leaf(drawing: Drawing, root: Point, tip: Point, breadth: float, color: str) 
     drawing.line([root, (x0 + (x1 - x0) * 0.9, y0 + (y1 - y0) * 0.9)], lighter(color), 3)
 
 
+def bike(drawing: Drawing) -> None:
+    drawing.rect(0, 0, 600, 800, "#f5c53d")
+    drawing.disc(300, 520, 236, "#f0b722")
+    drawing.line([(56, 660), (544, 660)], "#d99b12", 10)
+    ink, back, front, crank = "#22222a", (168.0, 550.0), (432.0, 550.0), (272.0, 556.0)
+    for x, y in (back, front):
+        drawing.ellipse(x, y, 102, 102, None, ink, 13)
+        for spoke in range(4):
+            angle = math.tau * (spoke + 0.5) / 8
+            dx, dy = 88 * math.cos(angle), 88 * math.sin(angle)
+            drawing.line([(x - dx, y - dy), (x + dx, y + dy)], "#dca31c", 5)
+        drawing.disc(x, y, 10, ink)
+    saddle, head = (232.0, 400.0), (392.0, 400.0)
+    for points in ([back, crank, head, saddle, back], [saddle, crank], [(226, 380), saddle]):
+        drawing.line(points, "#c8452f", 13)
+    drawing.line([(382, 362), head, front], "#c8452f", 13)
+    drawing.line([(382, 362), (372, 340), (424, 340), (440, 360)], ink, 11)
+    drawing.line([(192, 372), (262, 372)], ink, 18)
+    drawing.line([back, crank], ink, 4)
+    drawing.disc(*crank, 24, ink)
+    drawing.line([(crank[0] - 14, crank[1] - 34), (crank[0] + 14, crank[1] + 34)], "#f5c53d", 6)
+    title(drawing, ["ROADSIDE", "BIKE CARD"], 78, 64, ink, 0.12)
+
+
+def soundscapes(drawing: Drawing) -> None:
+    """Circles of sound over still water, the nearest the brightest."""
+    drawing.rect(0, 0, 600, 800, "#2b1740")
+    rings = ("#3a2055", "#4d2a6d", "#683684", "#8a4595", "#b05a9d", "#d87c9f", "#f2aba2")
+    for number, color in enumerate(rings):
+        drawing.disc(300, 505, 250 - number * 36, color)
+    drawing.disc(300, 505, 20, "#fdeed6")
+    for number, color in enumerate(("#241338", "#1e0f30", "#180b28")):
+        waves(drawing, 572 + number * 66, 15, 150 + number * 40, color)
+    title(drawing, ["FIVE SLOW", "SOUNDSCAPES"], 76, 52, "#fdeed6")
+
+
+def waves(drawing: Drawing, top: float, height: float, length: float, color: str) -> None:
+    """Everything below a wavy line, from edge to edge."""
+    points = [(x, top + height * math.sin(math.tau * x / length)) for x in range(0, 601, 6)]
+    drawing.polygon([*points, (600, 800), (0, 800)], color)
+
+
+def letter_writing(drawing: Drawing) -> None:
+    drawing.rect(0, 0, 600, 800, "#c23f2e")
+    drawing.polygon([(96, 404), (504, 404), (512, 716), (104, 716)], "#a83325")
+    drawing.rect(88, 396, 412, 312, "#f7ead2")
+    drawing.polygon([(88, 708), (294, 520), (500, 708)], "#efdcb9")
+    drawing.polygon([(88, 396), (500, 396), (294, 572)], "#fdf5e4")
+    drawing.line([(92, 398), (294, 572), (496, 398)], "#d9bd8e", 4)
+    heart: list[Step] = [
+        ("M", 294, 622), ("C", 236, 586, 236, 540, 266, 536), ("C", 284, 534, 292, 548, 294, 556),
+        ("C", 296, 548, 304, 534, 322, 536), ("C", 352, 540, 352, 586, 294, 622), ("Z",),
+    ]  # fmt: skip
+    drawing.add(heart, "#c23f2e")
+    title(drawing, ["LIEBE", "GRÜSSE"], 86, 76, "#fdf1dc")
+
+
+def small_walks(drawing: Drawing) -> None:
+    drawing.rect(0, 0, 600, 800, "#f7c9bd")
+    drawing.disc(408, 366, 70, "#fdf0e0")
+    hills = ((430, 34, 620, "#eba79f"), (500, 40, 520, "#d97f86"), (580, 30, 700, "#b65a72"), (655, 26, 480, "#8a3f60"))
+    for top, height, length, color in hills:
+        waves(drawing, top, height, length, color)
+    path: list[Step] = [
+        ("M", 330, 800), ("C", 250, 745, 470, 725, 400, 672), ("C", 352, 636, 214, 650, 250, 596),
+        ("C", 270, 566, 330, 566, 318, 536),
+    ]  # fmt: skip
+    drawing.add(path, None, "#f7dfcb", 13)
+    for x, y, size in ((96, 664, 1.0), (150, 676, 0.7), (506, 652, 1.15), (556, 664, 0.8)):
+        drawing.line([(x, y), (x, y - 70 * size)], "#5d2745", 6 * size)
+        drawing.ellipse(x, y - 96 * size, 27 * size, 46 * size, "#6d3050")
+    title(drawing, ["FIFTY TWO", "SMALL WALKS"], 84, 52, "#7c2f4c", 0.11)
+
+
+# In the order of the shop: neighbors differ in color.
 COVERS: dict[str, Callable[[Drawing], None]] = {
     "slow-bread": bread,
     "twelve-knots": knots,
-    "the-quiet-sky": sky,
+    "roadside-bike-card": bike,
+    "five-slow-soundscapes": soundscapes,
+    "liebe-gruesse": letter_writing,
     "first-washes": washes,
-    "small-python-habits": python,
+    "the-quiet-sky": sky,
     "lisbon-on-foot": lisbon,
+    "small-python-habits": python,
+    "fifty-two-small-walks": small_walks,
     "espresso-at-home": espresso,
     "rescue-your-houseplants": plants,
 }

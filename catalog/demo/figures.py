@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 from catalog.demo.drawing import Drawing, Point
 
@@ -137,6 +138,39 @@ def roots() -> Drawing:
     return drawing
 
 
+# Sky, the hill behind, the hill in front, and the leaves of the trees.
+SEASONS = {
+    "winter": ("#e3e8f0", "#c9d3e2", "#f7f9fc", ""),
+    "spring": ("#e4f0ee", "#b9d8a8", "#8fbf7a", "#f2b8c6"),
+    "summer": ("#d8ecf7", "#7fae62", "#5f9550", "#3f7a45"),
+    "autumn": ("#f5e6cf", "#d8b26a", "#b98a4a", "#cf6a2f"),
+}
+
+
+def season(name: str) -> Drawing:
+    """Two hills and three trees, as they are then."""
+    sky, behind, before, leaves = SEASONS[name]
+    drawing = Drawing(400, 170)
+    drawing.rect(0, 0, 400, 170, sky)
+    drawing.disc(318, 46, 20, "#fdf6e0")
+    for top, color in ((96, behind), (128, before)):
+        hill: list[Point] = [(x, top + 14 * math.sin(x / 400 * math.tau + top)) for x in range(0, 401, 8)]
+        drawing.polygon([*hill, (400, 170), (0, 170)], color)
+    for x, foot, size in ((70, 134, 1.0), (112, 128, 0.7), (260, 142, 1.2)):
+        tree(drawing, x, foot, size, leaves)
+    return drawing
+
+
+def tree(drawing: Drawing, x: float, foot: float, size: float, leaves: str) -> None:
+    drawing.line([(x, foot), (x, foot - 52 * size)], "#5a4636", 4 * size)
+    for way, from_foot in ((-1, 24), (1, 32), (-1, 40), (1, 46)):
+        branch: list[Point] = [(x, foot - from_foot * size), (x + way * 17 * size, foot - (from_foot + 20) * size)]
+        drawing.line(branch, "#5a4636", 2 * size)
+    if leaves:
+        for dx, dy, radius in ((-13, 58, 17), (13, 60, 17), (0, 74, 19)):
+            drawing.disc(x + dx * size, foot - dy * size, radius * size, leaves)
+
+
 FIGURES: dict[str, Callable[[], Drawing]] = {
     "trefoil": knot,
     "pole-star": pole_star,
@@ -147,4 +181,5 @@ FIGURES: dict[str, Callable[[], Drawing]] = {
     "ratio": ratio,
     "walk": walk,
     "roots": roots,
+    **{name: partial(season, name) for name in SEASONS},
 }

@@ -2,7 +2,8 @@
 
 # Chapter          - item           > note in a box     [figure NAME] caption
 ## Section         1. step          [lines 6] label     [boxes 2 3] label
-    code           - [ ] to do      **bold** *italic*   a blank line ends a paragraph
+### Subsection     - [ ] to do      **bold** *italic*   a blank line ends a paragraph
+    code
 """
 
 import re
@@ -21,8 +22,11 @@ class Layout:
     height: float = 595
     margin: float = 56
     size: float = 10.5
-    leading: float = 15.2
     accent: str = "#8a4b21"
+
+    @property
+    def leading(self) -> float:
+        return round(self.size * 1.448, 2)
 
     @property
     def measure(self) -> float:
@@ -53,10 +57,12 @@ class Page:
         self.operators.append(f"{paint} {x:.2f} {y:.2f} {width:.2f} {height:.2f} re {'f' if fill else 'S'}\n")
 
 
-@dataclass
-class Chapter:
+@dataclass(frozen=True)
+class Heading:
+    level: int  # 1 for a chapter, 2 and 3 for what is in it
     title: str
     page: int  # among the pages of the text, from 0
+    top: float  # points from the bottom of the page
 
 
 @dataclass
@@ -65,7 +71,7 @@ class Setter:
 
     layout: Layout
     pages: list[Page] = field(default_factory=list)
-    chapters: list[Chapter] = field(default_factory=list)
+    headings: list[Heading] = field(default_factory=list)
     y: float = 0
 
     @property
@@ -87,12 +93,16 @@ class Setter:
                 return
         self.paragraph(block)
 
+    def heading(self, level: int, title: str) -> None:
+        self.headings.append(Heading(level, title, len(self.pages) - 1, self.y))
+
     def chapter(self, title: str) -> None:
         self.new_page()
-        self.chapters.append(Chapter(title, len(self.pages) - 1))
+        self.heading(1, title)
         x = self.layout.margin
         self.y -= 20
-        self.page.text(x, self.y, str(len(self.chapters)), "G", 11, self.layout.accent)
+        number = sum(heading.level == 1 for heading in self.headings)
+        self.page.text(x, self.y, str(number), "G", 11, self.layout.accent)
         for line in wrapped([("G", word) for word in title.split()], 21, self.layout.measure):
             self.y -= 27
             self.page.text(x, self.y, "".join(word for _, word in line), "G", 21)
@@ -101,9 +111,17 @@ class Setter:
 
     def section(self, title: str) -> None:
         self.need(62)
+        self.heading(2, title)
         self.y -= 24
         self.page.text(self.layout.margin, self.y, title, "G", 11.5, self.layout.accent)
         self.y -= 6
+
+    def subsection(self, title: str) -> None:
+        self.need(62)
+        self.heading(3, title)
+        self.y -= 24
+        self.page.text(self.layout.margin, self.y, title, "G", self.layout.size)
+        self.y -= 4
 
     def paragraph(self, text: str, indent: float = 0) -> None:
         lines = list(wrapped(words(text), self.layout.size, self.layout.measure - indent))
@@ -207,6 +225,7 @@ class Setter:
 BLOCKS = (
     (r"# (.+)", Setter.chapter),
     (r"## (.+)", Setter.section),
+    (r"### (.+)", Setter.subsection),
     (r"\[figure (\S+)\] ?(.*)", Setter.figure),
     (r"\[lines (\d+)\] ?(.*)", Setter.rules),
     (r"\[boxes (\d+) (\d+)\] ?(.*)", Setter.boxes),
@@ -231,9 +250,9 @@ def put_words(page: Page, line: list[Word], x: float, y: float, size: float, col
 
 def set_text(text: str, layout: Layout) -> Setter:
     setter = Setter(layout)
-    for part in re.split(r"\n+(?=##? )", text.strip("\n")):
+    for part in re.split(r"\n+(?=#{1,3} )", text.strip("\n")):
         blocks = re.split(r"\n\s*\n", part)
-        if part.startswith("## ") and "\n[" in part:  # an exercise stays together with its frames
+        if part.startswith(("## ", "### ")) and "\n[" in part:  # an exercise stays together with its frames
             setter.need(height_of(blocks, layout))
         for block in blocks:
             setter.block(block)

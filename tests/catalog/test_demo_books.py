@@ -1,6 +1,7 @@
 """The demo's books are real: they pass our own inspection, can be read, and come out the same each time."""
 
 import re
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from defusedxml import ElementTree
 
 from catalog import money
 from catalog.cover_images import render_image_cover
-from catalog.demo.binding import FRONT
+from catalog.demo.binding import contents_rows
 from catalog.demo.drawing import Drawing, quarter, rgb
 from catalog.demo.lines import FONTS, width_of, words, wrapped
 from catalog.demo.typeset import Layout, Setter, set_text
@@ -21,10 +22,14 @@ from catalog.inspection import inspect_file
 PAGES = {
     "slow-bread": 12,
     "twelve-knots": 9,
-    "the-quiet-sky": 12,
+    "roadside-bike-card": 4,
+    "five-slow-soundscapes": 10,
+    "liebe-gruesse": 11,
     "first-washes": 18,
-    "small-python-habits": 12,
+    "the-quiet-sky": 12,
     "lisbon-on-foot": 12,
+    "small-python-habits": 14,
+    "fifty-two-small-walks": 63,
     "espresso-at-home": 9,
     "rescue-your-houseplants": 13,
 }
@@ -59,20 +64,44 @@ def test_book_is_the_same_each_time(book: DemoBook, tmp_path: Path) -> None:
 
 
 @each_book
-def test_contents_and_outline_lead_to_the_chapters(book: DemoBook, tmp_path: Path) -> None:
+def test_contents_and_outline_lead_to_the_headings(book: DemoBook, tmp_path: Path) -> None:
     path = tmp_path / "book.pdf"
     book.write_pdf(path)
     pages = printed(path)
-    chapters = re.findall(r"^# (.+)$", book.text, re.MULTILINE)
+    headings = [(len(marks), title) for marks, title in re.findall(r"^(#{1,3}) (.+)$", book.text, re.MULTILINE)]
     with pikepdf.open(path) as pdf, pdf.open_outline() as outline:
-        assert [item.title for item in outline.root] == ["Contents", *chapters]
-        places = [pdf.pages.index(pikepdf.Page(item.destination[0])) for item in outline.root]  # type: ignore[index]
-        assert [pdf.pages.index(pikepdf.Page(link.Dest[0])) for link in pdf.pages[FRONT - 1].Annots] == places[1:]
-        assert str(pdf.docinfo["/Title"]) == book.name
-    for title, place in zip(chapters, places[1:], strict=True):
-        flat = " ".join(pages[place].split())
-        assert title in flat
-        assert f"{title}{place + 1}".replace(" ", "") in "".join(pages[FRONT - 1].split())
+        start, *items = outline.root
+        assert start.title == {"en-US": "Contents", "de-DE": "Inhalt"}[book.language]
+        tree = list(flat(items))
+        assert [(level, item.title) for level, item in tree] == headings
+        places = [pdf.pages.index(pikepdf.Page(item.destination[0])) for _, item in tree]  # type: ignore[index]
+        listed = [at for at, (level, _) in enumerate(headings) if level < 3]
+        contents = range(pdf.pages.index(pikepdf.Page(start.destination[0])), places[0])  # type: ignore[index]
+        links = [link for number in contents for link in pdf.pages[number].Annots]
+        assert [pdf.pages.index(pikepdf.Page(link.Dest[0])) for link in links] == [places[at] for at in listed]
+    shown = "".join("".join(pages[number].split()) for number in contents)
+    for at, ((_, title), place) in enumerate(zip(headings, places, strict=True)):
+        assert title in " ".join(pages[place].split())
+        if at in listed:
+            assert f"{title}{place + 1}".replace(" ", "") in shown
+
+
+def flat(items: Iterable[pikepdf.OutlineItem], level: int = 1) -> Iterator[tuple[int, pikepdf.OutlineItem]]:
+    """An outline's items in reading order, each with its level."""
+    for item in items:
+        yield level, item
+        yield from flat(item.children, level + 1)
+
+
+@each_book
+def test_pdf_says_what_it_is_and_has_nothing_to_complain_of(book: DemoBook, tmp_path: Path) -> None:
+    path = tmp_path / "book.pdf"
+    book.write_pdf(path)
+    with pikepdf.open(path) as pdf:
+        assert pdf.check_pdf_syntax() == []  # what `qpdf --check` looks at
+        told = [str(pdf.docinfo[key]) for key in ("/Title", "/Author", "/Subject")]
+        assert told == [book.name, "Paper Lantern Editions", book.summary]
+        assert str(pdf.Root.Lang) == book.language
 
 
 @each_book
@@ -86,7 +115,7 @@ def test_text_is_whole_and_inside_the_margins(book: DemoBook, tmp_path: Path) ->
             assert min(left for left, *_ in boxes) >= book.layout.margin - 3
             assert max(right for _, _, right, _ in boxes) <= book.layout.width - book.layout.margin + 3
             assert min(bottom for _, bottom, _, _ in boxes) >= book.layout.margin - 26
-    text = " ".join(body(page, book.name) for page in printed(path)[FRONT:])
+    text = " ".join(body(page, book.name) for page in printed(path))
     paragraphs = [part for part in re.split(r"\n\n+", book.text) if re.match(r"[A-Z][^*`\[]+$", part)]
     assert paragraphs
     assert [part for part in paragraphs if part.strip() not in text] == []
@@ -117,10 +146,44 @@ def test_shop_entry_can_be_sold(book: DemoBook) -> None:
 
 def test_books_differ() -> None:
     assert [book.slug for book in books()] == list(PAGES)
-    assert len({book.name for book in books()}) == 8
-    assert len({book.cover_svg for book in books()}) == 8
-    assert sorted(book.currency for book in books()) == ["eur", "jpy", *["usd"] * 6]
+    assert len({book.name for book in books()}) == 12
+    assert len({book.cover_svg for book in books()}) == 12
+    assert len({(book.layout.width, book.layout.height) for book in books()}) == 7
+    assert sorted(book.currency for book in books()) == ["eur", "eur", "gbp", "jpy", *["usd"] * 8]
     assert [book.slug for book in books() if book.price == 0] == ["espresso-at-home"]
+    assert [book.slug for book in books() if book.language != "en-US"] == ["liebe-gruesse"]
+    assert [book.slug for book in books() if book.sounds] == ["five-slow-soundscapes"]
+    assert [book.slug for book in books() if len(book.editions) > 1] == ["small-python-habits"]
+
+
+def test_second_edition_adds_what_its_notes_promise(tmp_path: Path) -> None:
+    book = named("small-python-habits")
+    first, second = book.editions
+    assert (first.number, first.notes, second.number) == (1, "", 2)
+    assert second.notes.startswith("Four new habits:")
+    before, after = (re.findall(r"^## \d+\. (.+)$", edition.text, re.MULTILINE) for edition in book.editions)
+    assert (len(before), len(after)) == (20, 24)
+    assert [title for title in after if title in before] == before
+    for edition in book.editions:
+        book.write_pdf(tmp_path / f"{edition.number}.pdf", edition)
+    old, new = printed(tmp_path / "1.pdf"), printed(tmp_path / "2.pdf")
+    assert ("Edition 2" in old[1], "Edition 2" in new[1]) == (False, True)
+
+
+def test_long_book_has_an_outline_of_three_levels() -> None:
+    found = re.findall(r"^(#{1,3}) ", named("fifty-two-small-walks").text, re.MULTILINE)
+    assert [found.count("#" * level) for level in (1, 2, 3)] == [7, 14, 52]
+
+
+def test_contents_flow_over_as_many_pages_as_they_take() -> None:
+    text = set_text("".join(f"# Chapter {number}\n\nText.\n\n" for number in range(30)), Layout())
+    rows = contents_rows(text, Layout())
+    assert [row.page for row in rows] == [0] * 18 + [1] * 12
+    assert min(row.y for row in rows) >= Layout().bottom
+
+
+def named(slug: str) -> DemoBook:
+    return next(book for book in books() if book.slug == slug)
 
 
 # Widths from Adobe's Core 14 AFM files: Helvetica "A" 667, Times-Roman "m" 778, Times-Bold "W" 1000, Courier 600.

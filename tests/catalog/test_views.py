@@ -273,3 +273,13 @@ def test_s58_names_and_texts_are_escaped(client: Client) -> None:
         assert b"<script>alert" not in page.content
         assert b"{{ 7|add:7 }}" in page.content
         assert "script-src 'self'" in page["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/", "/products/slow-bread/"])
+def test_pages_for_newcomers_are_compressed(path: str, client: Client) -> None:
+    ProductFactory(slug="slow-bread", description="A long story. " * 100)
+    plain = client.get(path)
+    packed = client.get(path, HTTP_ACCEPT_ENCODING="gzip")
+    assert ("Content-Encoding" in plain.headers, packed.headers["Content-Encoding"]) == (False, "gzip")
+    assert "Accept-Encoding" in plain.headers["Vary"]
+    assert len(packed.content) < len(plain.content) / 2

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from catalog.demo_books import books
-from catalog.models import File, Product
+from catalog.models import Edition, File, Product
 
 pytestmark = pytest.mark.django_db
 
@@ -21,8 +21,8 @@ def load(*args: str) -> str:
 
 def test_demo_fills_the_shop_once(settings: Settings, client: Client, tmp_path: Path) -> None:
     settings.DEBUG = True
-    assert load() == "8 demo books added, 8 products in the shop\n"
-    assert load() == "0 demo books added, 8 products in the shop\n"
+    assert load() == "12 demo books added, 12 products in the shop\n"
+    assert load() == "0 demo books added, 12 products in the shop\n"
     assert User.objects.get(email="admin@example.com").is_superuser
     shown = client.get("/").content.decode()
     places = [shown.index(f"/products/{book.slug}/") for book in books()]
@@ -31,7 +31,16 @@ def test_demo_fills_the_shop_once(settings: Settings, client: Client, tmp_path: 
     for book in books():
         path = tmp_path / book.slug
         book.write_pdf(path)
-        assert File.objects.get(edition__product__slug=book.slug).size == path.stat().st_size
+        files = File.objects.filter(edition__product__slug=book.slug, media_type="application/pdf")
+        assert files.order_by("-edition__number")[0].size == path.stat().st_size
+    sounds = File.objects.filter(edition__product__slug="five-slow-soundscapes", media_type="audio/wav")
+    assert sounds.count() == 5
+    second, first = Edition.objects.filter(product__slug="small-python-habits")
+    assert (second.number, first.number, first.notes) == (2, 1, "")
+    assert second.notes.startswith("Four new habits")
+    assert first.published_at
+    assert second.published_at
+    assert (second.published_at - first.published_at).days == 182
 
 
 @pytest.mark.parametrize("arguments", [[], ["--reset"]])

@@ -1,4 +1,9 @@
+import os
 from argparse import ArgumentParser
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -7,15 +12,26 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
+from django.db.models import F
 from django.utils.text import slugify
 
 from accounts.models import User
 from catalog import covers, uploads
-from catalog.cover_images import render_image_cover
-from catalog.demo_books import DemoBook, books
-from catalog.models import Category, Product
+from catalog.cover_images import Cover, render_image_cover
+from catalog.demo_books import DemoBook, DemoEdition, books
+from catalog.models import Category, Edition, Product
 
 ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.com", "admin"
+HALF_A_YEAR = timedelta(days=182)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A book's cover, and the files of its editions, checked as an upload in the admin would be."""
+
+    book: DemoBook
+    cover: Cover
+    editions: list[tuple[DemoEdition, list[uploads.Checked]]]
 
 
 class Command(BaseCommand):
@@ -31,32 +47,47 @@ class Command(BaseCommand):
             call_command("flush", interactive=False, verbosity=0)
         if not User.objects.filter(email=ADMIN_EMAIL).exists():
             User.objects.create_superuser(ADMIN_EMAIL, ADMIN_PASSWORD)
-        made = sum(self._load(book) for book in reversed(books()))  # the newest stands first in the shop
-        self.stdout.write(f"{made} demo books added, {Product.objects.count()} products in the shop")
+        known = set(Product.objects.values_list("slug", flat=True))
+        missing = [book for book in reversed(books()) if book.slug not in known]  # the newest stands first in the shop
+        # Covers are drawn and files inspected in child processes, one for each processor at a time.
+        with TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
+            for made in pool.map(partial(make, folder=Path(folder)), missing):
+                put_on_sale(made)
+        self.stdout.write(f"{len(missing)} demo books added, {Product.objects.count()} products in the shop")
 
-    @transaction.atomic
-    def _load(self, book: DemoBook) -> bool:
-        """One book, through the same checks as an upload in the admin."""
-        if Product.objects.filter(slug=book.slug).exists():
-            return False
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / f"{book.slug}.pdf"
-            book.write_pdf(path)
-            cover = render_image_cover(book.cover_svg.encode())
-            product = Product.objects.create(
-                name=book.name,
-                slug=book.slug,
-                summary=book.summary,
-                description=book.description,
-                price=book.price,
-                currency=book.currency,
-                status=Product.Status.PUBLISHED,
-                cover=covers.store(cover),
-                cover_height=cover.large_height,
-            )
-            product.categories.set(category(name) for name in book.categories)
-            uploads.add_files(product, [uploads.check(path, f"{book.name}.pdf")])
-        return True
+
+def make(book: DemoBook, folder: Path) -> Made:
+    editions = []
+    for edition in book.editions:
+        checked = []
+        for number, file in enumerate(book.files(edition)):
+            path = folder / f"{book.slug}-{edition.number}-{number}"
+            file.write(path)
+            checked.append(uploads.check(path, file.name))
+        editions.append((edition, checked))
+    return Made(book, render_image_cover(book.cover_svg.encode()), editions)
+
+
+@transaction.atomic
+def put_on_sale(made: Made) -> None:
+    """Each edition before the newest came out half a year before the next."""
+    book = made.book
+    product = Product.objects.create(
+        name=book.name,
+        slug=book.slug,
+        summary=book.summary,
+        description=book.description,
+        price=book.price,
+        currency=book.currency,
+        status=Product.Status.PUBLISHED,
+        cover=covers.store(made.cover),
+        cover_height=made.cover.large_height,
+    )
+    product.categories.set(category(name) for name in book.categories)
+    for edition, checked in made.editions:
+        added = uploads.add_files(product, checked, as_new_edition=True, notes=edition.notes)
+        if later := len(made.editions) - edition.number:
+            Edition.objects.filter(pk=added.pk).update(published_at=F("published_at") - later * HALF_A_YEAR)
 
 
 def category(name: str) -> Category:
