@@ -1,7 +1,7 @@
 """What is inside a PDF, by its outline: cleaned for the database, as a tree for pages, as text for search."""
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
@@ -72,7 +72,7 @@ class Contents:
     more: int  # entries in `folded`, those below others included
 
 
-def contents(files: Sequence["File"]) -> list[Contents]:
+def contents(files: Iterable["File"]) -> list[Contents]:
     """For each file that has an outline."""
     return [
         Contents(
