@@ -6,9 +6,12 @@ from django.db import migrations, models
 # What is for sale already gets its sample, and its outline is read, by the worker or the sweep.
 WANT = """
 INSERT INTO catalog_sample (product_id, state, due_at, key, problem, pdf_size)
-SELECT DISTINCT e.product_id, 'wanted', statement_timestamp(),
+SELECT product_id, 'wanted', statement_timestamp(),
     replace(gen_random_uuid()::text || gen_random_uuid()::text, '-', ''), '', 0
-FROM catalog_edition e JOIN catalog_file f ON f.edition_id = e.id WHERE f.media_type = 'application/pdf'
+FROM (
+    SELECT DISTINCT e.product_id FROM catalog_edition e JOIN catalog_file f ON f.edition_id = e.id
+    WHERE f.media_type = 'application/pdf'
+) AS products
 """
 
 
