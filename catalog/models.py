@@ -12,6 +12,7 @@ from django.db.models.functions import Length, Lower
 from django.db.models.lookups import Exact, GreaterThanOrEqual
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from catalog import money, page_choice
 
@@ -68,13 +69,15 @@ class Product(models.Model):
     cover_height = models.PositiveSmallIntegerField(default=0, editable=False)
     cover_failed = models.BooleanField(default=False, editable=False)
     sample_pages = models.CharField(
-        "pages to look inside",
+        _("pages to look inside"),
         max_length=page_choice.LONGEST,
         blank=True,
         default=page_choice.DEFAULT,
-        help_text="Such as 1-5, 12. Everybody may see these pages, and the cover and the contents page with them, as "
-        "pictures and as a marked sample. Never more than a third of the PDF, nor more than 30 pages, whatever "
-        "you write. Empty or 0 shows nothing.",
+        help_text=_(
+            "Such as 1-5, 12. Everybody may see these pages, and the cover and the contents page with them, as "
+            "pictures and as a marked sample. Never more than a third of the PDF, nor more than 30 pages, whatever "
+            "you write. Empty or 0 shows nothing."
+        ),
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -145,7 +145,7 @@ def _products_wanting_covers() -> list[int]:
 
 
 def _samples_due() -> list[int]:
-    return list(Sample.objects.due(_grace()).values_list("pk", flat=True)[:BATCH])
+    return list(Sample.objects.due(_grace()).order_by("due_at").values_list("pk", flat=True)[:BATCH])
 
 
 def _grace() -> CombinedExpression:
