@@ -55,6 +55,7 @@ def sweep_all(found: Section) -> None:
         "orders": sweep._orders_due,  # noqa: SLF001
         "mails": sweep._deliveries_due,  # noqa: SLF001
         "covers": sweep._products_wanting_covers,  # noqa: SLF001
+        "samples": sweep._samples_due,  # noqa: SLF001
     }
     for search in searches.values():
         search()  # connects, and reads the pages once

@@ -12,9 +12,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog import covers, uploads
+from catalog import covers, samples, uploads
 from catalog.forms import EditionForm, FileForm, ProductForm
 from catalog.models import Category, Edition, File, Product, StripePrice
+from catalog.sample_preview import sample_preview
 
 
 @admin.register(Category)
@@ -37,7 +38,7 @@ class ProductAdmin(admin.ModelAdmin):
     search_fields = ("name", "slug", "summary")
     prepopulated_fields = {"slug": ("name",)}
     filter_horizontal = ("categories",)
-    readonly_fields = ("cover_now", "files_now")
+    readonly_fields = ("cover_now", "files_now", "sample_now")
     inlines = (StripePriceInline,)
     ordering = ("-created_at",)
     fieldsets = (
@@ -45,6 +46,7 @@ class ProductAdmin(admin.ModelAdmin):
         (_("Price"), {"fields": (("price", "currency"),)}),
         (_("Files"), {"fields": ("files_now", "new_files", "as_new_edition", "edition_notes")}),
         (_("Cover"), {"fields": ("cover_now", "cover_image")}),
+        (_("Look inside"), {"fields": ("sample_pages", "sample_now")}),
         (_("On sale"), {"fields": ("status",)}),
     )
 
@@ -53,7 +55,7 @@ class ProductAdmin(admin.ModelAdmin):
         if obj is None or self.has_change_permission(request, obj):
             return self.fieldsets
         text = ("name", "slug", "summary", "description", "categories")
-        return ((None, {"fields": (*text, "price_display", "files_now", "cover_now", "status")}),)
+        return ((None, {"fields": (*text, "price_display", "files_now", "cover_now", "sample_now", "status")}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         editions = Prefetch("editions", Edition.objects.prefetch_related("files"))
@@ -78,6 +80,8 @@ class ProductAdmin(admin.ModelAdmin):
                     as_new_edition=form.cleaned_data["as_new_edition"],
                     notes=form.cleaned_data["edition_notes"],
                 )
+            elif change and {"sample_pages", "name"} & set(form.changed_data):  # the name stands on each page
+                samples.want(obj)
 
     @admin.display(description=_("sold"), ordering="times_sold")
     def sold(self, product: Any) -> int:
@@ -112,6 +116,10 @@ class ProductAdmin(admin.ModelAdmin):
         row = '<li>Edition {}: <a href="{}">{}</a> ({})</li>'
         return format_html("<ul>{}</ul>", format_html_join("", row, rows)) if rows else "–"
 
+    @admin.display(description=_("look inside now"))
+    def sample_now(self, product: Product) -> SafeString | str:
+        return sample_preview(product) if product.pk else "–"
+
 
 def _picture(product: Product, *, css: str) -> SafeString:
     if not product.cover:
@@ -145,6 +153,21 @@ class EditionAdmin(admin.ModelAdmin):
         """The database would refuse, this says so before."""
         return not (obj and _kept(obj)) and super().has_delete_permission(request, obj)
 
+    def save_model(self, request: HttpRequest, obj: Edition, form: ModelForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "published_at" in form.changed_data:
+            samples.want(obj.product)
+
+    def delete_model(self, request: HttpRequest, obj: Edition) -> None:
+        super().delete_model(request, obj)
+        samples.want(obj.product)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Edition]) -> None:
+        products = list(Product.objects.filter(editions__in=queryset).distinct())
+        super().delete_queryset(request, queryset)
+        for product in products:
+            samples.want(product)
+
     @admin.display(description=_("deletion"))
     def deletion(self, edition: Edition) -> str:
         return _kept(edition) or gettext("It can be deleted.")
@@ -165,6 +188,21 @@ class FileAdmin(admin.ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: File | None = None) -> bool:
         """The database would refuse, this says so before."""
         return not (obj and _kept(obj.edition)) and super().has_delete_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: File, form: ModelForm, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if "position" in form.changed_data:  # the first PDF is the one to look into
+            samples.want(obj.edition.product)
+
+    def delete_model(self, request: HttpRequest, obj: File) -> None:
+        super().delete_model(request, obj)
+        samples.want(obj.edition.product)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[File]) -> None:
+        products = list(Product.objects.filter(editions__files__in=queryset).distinct())
+        super().delete_queryset(request, queryset)
+        for product in products:
+            samples.want(product)
 
     @admin.display(description=_("bytes"))
     def bytes_now(self, file: File) -> SafeString:

@@ -2,6 +2,8 @@
 
 import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -52,7 +54,8 @@ def from_first_page(product_id: int) -> bool:
     try:
         if file is None:
             raise Refused("no PDF to draw a cover from")
-        cover = _draw(file)
+        with local_copy(file) as path:
+            cover = render_pdf_cover(path)
     except (Refused, OSError) as error:  # the bytes may be gone
         log.warning("no cover for %s: %s", product, error)
         Product.objects.filter(pk=product.pk).update(cover_failed=True)
@@ -61,26 +64,34 @@ def from_first_page(product_id: int) -> bool:
     return bool(Product.objects.filter(pk=product.pk, cover="").update(cover=key, cover_height=cover.large_height))
 
 
-def _draw(file: File) -> Cover:
-    """The first page of a stored PDF, copied to a path that the child process can read."""
+@contextmanager
+def local_copy(file: File) -> Iterator[Path]:
+    """The bytes of a stored file at a path that a child process can read."""
     with NamedTemporaryFile(suffix=".pdf") as copy, storages["default"].open(file.key) as source:
         for chunk in source.chunks():
             copy.write(chunk)
         copy.flush()
-        return render_pdf_cover(Path(copy.name))
+        yield Path(copy.name)
 
 
 @require_safe
 def cover(request: HttpRequest, key: str, width: int) -> FileResponse:
-    """The bytes of one cover. The key is new for every image, so a browser never needs to ask again."""
-    if width not in WIDTHS or len(key) > LONGEST_KEY:  # a name too long for the file system would be an error
+    """The bytes of one cover."""
+    if width not in WIDTHS:
+        raise Http404
+    return public_file(key, file_name(key, width), "image/webp")
+
+
+def public_file(key: str, name: str, content_type: str) -> FileResponse:
+    """A file that anybody may have. Its key is new whenever it changes, so a browser never needs to ask again."""
+    if len(key) > LONGEST_KEY:  # a name too long for the file system would be an error
         raise Http404
     try:
-        data = storages["covers"].open(file_name(key, width))
+        data = storages["covers"].open(name)
     except FileNotFoundError:
         raise Http404 from None
     return FileResponse(
         data,
-        content_type="image/webp",
+        content_type=content_type,
         headers={"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"},
     )

@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from catalog import money, uploads
+from catalog import money, page_choice, uploads
 from catalog.cover_images import Cover, render_image_cover
 from catalog.filenames import claimed_extension, safe_name
 from catalog.filetypes import Refused
@@ -49,7 +49,7 @@ class ProductForm(forms.ModelForm):
 
     class Meta:
         model = Product
-        fields = ("name", "slug", "summary", "description", "price", "currency", "categories", "status")
+        fields = ("name", "slug", "summary", "description", "price", "currency", "categories", "sample_pages", "status")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -63,6 +63,16 @@ class ProductForm(forms.ModelForm):
         if Product.objects.exclude(pk=self.instance.pk).filter(name__iexact=name).exists():
             raise ValidationError(_("A product with this name exists already."), code="unique")
         return name
+
+    def clean_sample_pages(self) -> str:
+        try:
+            return page_choice.normalized(self.cleaned_data["sample_pages"])
+        except page_choice.Unclear as error:
+            raise ValidationError(
+                _("“%(part)s” is neither a page nor a range of pages. Write it like 1-5, 12."),
+                code="pages",
+                params={"part": error},
+            ) from None
 
     def clean_cover_image(self) -> Any:
         upload = self.cleaned_data["cover_image"]

@@ -9,7 +9,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,7 @@ from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy as lazy
 
-from catalog import confined, filetypes
+from catalog import confined, filetypes, outlines
 from catalog.cover_images import Cover, render_image_cover, render_pdf_cover
 from catalog.filenames import claimed_extension, safe_name
 from catalog.filetypes import Refused
@@ -36,6 +36,7 @@ class Inspected:
     size: int  # bytes
     sha256: str
     pages: int | None = None
+    outline: list[outlines.Entry] = field(default_factory=list)
     # For a PDF that only an owner password locks: the unlocked copy to store instead, which is what size and sha256
     # describe. A temporary file; the caller deletes it.
     replacement: Path | None = None
@@ -114,14 +115,15 @@ def inspect_pdf(path: Path, name: str) -> Inspected:
         result = look_into_pdf(path, unlocked)
         seen = described(unlocked if result["unlocked"] else path, filetypes.PDF, name, result["pages"])
         keep = result["unlocked"]
-        return replace(seen, replacement=unlocked) if keep else seen
+        outline = outlines.cleaned(result["outline"])
+        return replace(seen, outline=outline, replacement=unlocked if keep else None)
     finally:
         if not keep:
             unlocked.unlink()
 
 
 def look_into_pdf(path: Path, unlocked: Path) -> dict[str, Any]:
-    """The child's answer for a good file: pages and whether an unlocked copy was written. Raises Refused."""
+    """The child's answer for a good file: pages, outline, whether an unlocked copy was written. Raises Refused."""
     try:
         result: dict[str, Any] = json.loads(
             confined.run("catalog.inspection_child", str(path.resolve()), str(unlocked), memory=confined.MEMORY)

@@ -1,7 +1,8 @@
 """Looks into a PDF: `python -m catalog.inspection_child MEMORY CPU FILE UNLOCKED` prints what it found as JSON.
 
-Runs confined and apart from Django (catalog.confined). {"pages": 3, "unlocked": false} is a good file; if "unlocked"
-is true, a copy without its owner password was written to UNLOCKED. {"refused": code, "found": [codes]} is any other.
+Runs confined and apart from Django (catalog.confined). {"pages": 3, "outline": [entries], "unlocked": false} is a good
+file; if "unlocked" is true, a copy without its owner password was written to UNLOCKED. {"refused": code, "found":
+[codes]} is any other.
 """
 
 import json
@@ -17,6 +18,7 @@ import pypdfium2
 from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SUCCESS
 
 from catalog.confined import confine
+from catalog.outline_child import outline
 
 MOST_PAGES = 20_000
 # A stream that becomes larger than this and more than RATIO times its size is a bomb. Real pages stay far below:
@@ -59,7 +61,8 @@ def main() -> None:
 def inspect(one: Any, other: Any, unlocked: Any) -> dict[str, Any]:
     """Three views of one file: PDFium's pages, qpdf's objects, and the bytes of the streams."""
     # PDFium first: it counts a million pages in 0.2 s, which qpdf cannot even open within the memory.
-    pages = count_pages(pypdfium2.PdfDocument(one))
+    seen = pypdfium2.PdfDocument(one)
+    pages = count_pages(seen)
     # No memory map: a file of 600 MB would not fit into the address space.
     with pikepdf.open(other, suppress_warnings=True, access_mode=pikepdf.AccessMode.stream) as pdf:
         objects = list(pdf.objects)
@@ -70,7 +73,7 @@ def inspect(one: Any, other: Any, unlocked: Any) -> dict[str, Any]:
             raise Unfit("damaged")
         if pdf.is_encrypted:
             pdf.save(unlocked, encryption=False)
-        return {"pages": pages, "unlocked": pdf.is_encrypted}
+        return {"pages": pages, "outline": outline(seen), "unlocked": pdf.is_encrypted}
 
 
 def count_pages(pdf: Any) -> int:

@@ -1,16 +1,20 @@
 """What can be bought: products, their editions, and the files in each."""
 
+import secrets
+from datetime import datetime
 from typing import Any
 
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
+from django.db.models.expressions import Combinable
 from django.db.models.functions import Length, Lower
 from django.db.models.lookups import Exact, GreaterThanOrEqual
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
-from catalog import money
+from catalog import money, page_choice
 
 
 def chargeable() -> Q:
@@ -64,6 +68,17 @@ class Product(models.Model):
     cover = models.CharField(max_length=64, blank=True, editable=False)
     cover_height = models.PositiveSmallIntegerField(default=0, editable=False)
     cover_failed = models.BooleanField(default=False, editable=False)
+    sample_pages = models.CharField(
+        _("pages to look inside"),
+        max_length=page_choice.LONGEST,
+        blank=True,
+        default=page_choice.DEFAULT,
+        help_text=_(
+            "Such as 1-5, 12. Everybody may see these pages, and the cover and the contents page with them, as "
+            "pictures and as a marked sample. Never more than a third of the PDF, nor more than 30 pages, whatever "
+            "you write. Empty or 0 shows nothing."
+        ),
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
     published_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -88,6 +103,10 @@ class Product(models.Model):
                 condition=Q(status="draft") | Q(published_at__isnull=False), name="product_published_at_known"
             ),
             models.CheckConstraint(condition=GreaterThanOrEqual(Length("name"), 3), name="product_name_length"),
+            models.CheckConstraint(
+                condition=Q(sample_pages__regex=r"^([0-9]{1,5}(-[0-9]{1,5})?(, [0-9]{1,5}(-[0-9]{1,5})?)*)?$"),
+                name="product_sample_pages_clear",
+            ),
         )
         indexes = (models.Index("published_at", "id", name="product_newest", condition=Q(status="published")),)
 
@@ -170,6 +189,20 @@ class Edition(models.Model):
     def __str__(self) -> str:
         return f"{self.product}, edition {self.number}"
 
+    @property
+    def pages(self) -> int:
+        return sum(file.pages or 0 for file in self.files.all())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files.all())
+
+    @property
+    def media_types(self) -> list[str]:
+        """Each once, in the order of the files."""
+        return list(dict.fromkeys(file.media_type for file in self.files.all()))
+
 
 class File(models.Model):
     """Bytes that buyers download. The key in the storage is random, so nothing can be guessed or overwritten."""
@@ -182,6 +215,8 @@ class File(models.Model):
     size = models.BigIntegerField(editable=False, help_text="Bytes.")
     sha256 = models.CharField(max_length=64, editable=False)
     pages = models.PositiveIntegerField(null=True, editable=False)
+    # What is inside, as catalog.outlines.Entry; null where nobody has looked yet.
+    outline = models.JSONField(null=True, editable=False)
 
     class Meta:
         ordering = ("position", "pk")
@@ -192,3 +227,70 @@ class File(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SampleQuerySet(models.QuerySet["Sample"]):
+    def due(self, now: datetime | Combinable) -> "SampleQuerySet":
+        """Samples to make or to delete, unless somebody holds them; and those whose product is gone."""
+        return self.filter(Q(due_at__lte=now) | Q(due_at=None, product=None))
+
+
+class Sample(models.Model):
+    """What anybody may see of a product: pictures of some pages, and a small PDF of the same.
+
+    The row comes before the bytes and goes after them, so that no file is ever left without one. Its files are named
+    by its random key (catalog.samples).
+    """
+
+    class State(models.TextChoices):
+        WANTED = "wanted"
+        MADE = "made"
+        FAILED = "failed"
+        REPLACED = "replaced"  # by a newer one: its files are to be deleted, and the row with them
+
+    product = models.ForeignKey(Product, models.SET_NULL, null=True, related_name="samples")
+    edition = models.ForeignKey(Edition, models.SET_NULL, null=True, related_name="samples")
+    state = models.CharField(max_length=10, choices=State, default=State.WANTED)
+    due_at = models.DateTimeField(null=True)  # by the database's clock; the end of the lease while somebody is at work
+    key = models.CharField(max_length=64, unique=True, default=secrets.token_hex)
+    problem = models.CharField(max_length=300, blank=True)
+    made_at = models.DateTimeField(null=True)
+    pdf_size = models.PositiveIntegerField(default=0)  # bytes; 0 where there is none
+
+    objects = SampleQuerySet.as_manager()
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint("product", name="sample_wanted_once", condition=Q(state="wanted")),
+            models.UniqueConstraint("product", name="sample_shown_once", condition=Q(state__in=("made", "failed"))),
+            models.CheckConstraint(
+                condition=Q(state__in=("made", "failed")) | Q(due_at__isnull=False), name="sample_work_is_due"
+            ),
+            models.CheckConstraint(condition=~Q(state="made") | Q(made_at__isnull=False), name="sample_made_at_known"),
+            models.CheckConstraint(condition=~Q(state="failed") | ~Q(problem=""), name="sample_problem_known"),
+        )
+        indexes = (
+            models.Index("due_at", name="sample_due", condition=Q(due_at__isnull=False)),
+            models.Index("id", name="sample_left_behind", condition=Q(due_at=None, product=None)),
+        )
+
+    def __str__(self) -> str:
+        return f"sample of {self.product}"
+
+
+class SamplePage(models.Model):
+    """One page of a sample as two WebP pictures; the height is that of the larger one, in pixels."""
+
+    sample = models.ForeignKey(Sample, models.CASCADE, related_name="pages")
+    number = models.PositiveIntegerField()
+    height = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ("number",)
+        constraints = (
+            models.UniqueConstraint("sample", "number", name="sample_page_once"),
+            models.CheckConstraint(condition=Q(number__gte=1), name="sample_page_from_one"),
+        )
+
+    def __str__(self) -> str:
+        return f"page {self.number} of {self.sample}"

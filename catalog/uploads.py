@@ -19,6 +19,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from catalog import samples
 from catalog.filetypes import Refused
 from catalog.inspection import Inspected, inspect_file
 from catalog.models import Edition, File, Product
@@ -89,6 +90,7 @@ def add_files(
     if not product.cover:
         Product.objects.filter(pk=product.pk).update(cover_failed=False)  # the new files may have a page to show
         enqueue("catalog.tasks.make_cover", product.pk)
+    samples.want(product)
     return edition
 
 
@@ -105,6 +107,7 @@ def _store(edition: Edition, checked: Checked, position: int) -> File:
         size=found.size,
         sha256=found.sha256,
         pages=found.pages,
+        outline=found.outline,
     )
 
 

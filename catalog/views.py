@@ -10,7 +10,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from catalog.models import Category, Edition, Product
+from catalog import outlines
+from catalog.models import Category, Edition, Product, Sample, SamplePage
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -60,4 +61,16 @@ def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
     products = Product.objects.on_sale().prefetch_related(Prefetch("editions", editions), "categories")
     product = get_object_or_404(products, slug=slug)
     newest = next((edition for edition in product.editions.all() if edition.files.all()), None)
-    return render(request, "catalog/product.html", {"product": product, "edition": newest})
+    context = {
+        "product": product,
+        "edition": newest,
+        "pages": _sample_pages(newest) if newest else [],
+        "contents": outlines.contents(newest.files.all()) if newest else [],
+    }
+    return render(request, "catalog/product.html", context)
+
+
+def _sample_pages(edition: Edition) -> list[SamplePage]:
+    """What anybody may see of it, with the sample that the pages belong to."""
+    pages = SamplePage.objects.filter(sample__edition=edition, sample__state=Sample.State.MADE)
+    return list(pages.select_related("sample"))

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
-from catalog import covers
-from catalog.models import Product
+from catalog import covers, samples
+from catalog.models import Product, Sample
 from fulfillment import alerts, inbox, measures, outbox, refunding
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, StripeEvent
@@ -35,6 +35,7 @@ class Swept:
     refunds: int = 0
     mails: int = 0
     covers: int = 0
+    samples: int = 0
     failed: int = 0
     more: bool = False  # there may be more of a kind than one pass looks at
     stopping: Callable[[], bool] = lambda: False  # asked between two rows, so that a long pass ends when it is told to
@@ -43,12 +44,13 @@ class Swept:
     def __str__(self) -> str:
         return (
             f"{self.events} events, {self.orders} orders, {self.refunds} refunds, {self.mails} mails, "
-            f"{self.covers} covers; {self.failed} to try again"
+            f"{self.covers} covers, {self.samples} samples; {self.failed} to try again"
         )
 
     @property
     def work(self) -> int:
-        return self.events + self.orders + self.refunds + self.mails + self.covers + self.failed
+        done = self.events + self.orders + self.refunds + self.mails + self.covers + self.samples
+        return done + self.failed
 
 
 def sweep() -> Swept:
@@ -75,9 +77,10 @@ def sweep_mail(swept: Swept) -> None:
 
 
 def sweep_covers(swept: Swept) -> None:
-    """A file that cannot be drawn is marked so, and is nothing to try again."""
+    """Covers, and what shows the inside. A file that cannot be drawn is marked so, and is nothing to try again."""
     measures.swept("covers")
     swept.covers = _each(_products_wanting_covers(), covers.from_first_page, lambda _: 0, swept)
+    swept.samples = _each(_samples_due(), samples.make, lambda _: 0, swept)
 
 
 def _each(keys: list[Key], act: Callable[[Key], bool], unsolved: Callable[[list[Key]], int], swept: Swept) -> int:
@@ -139,6 +142,10 @@ def _deliveries_due() -> list[int]:
 
 def _products_wanting_covers() -> list[int]:
     return list(Product.objects.wanting_cover().values_list("pk", flat=True)[:BATCH])
+
+
+def _samples_due() -> list[int]:
+    return list(Sample.objects.due(_grace()).order_by("due_at").values_list("pk", flat=True)[:BATCH])
 
 
 def _grace() -> CombinedExpression:

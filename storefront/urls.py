@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from catalog import covers
+from catalog import covers, samples
 from catalog import views as catalog
 from fulfillment import buying, downloads, library, link_pages, webhook, wrong_address
 from orders import views as orders
@@ -15,6 +15,8 @@ urlpatterns = [
     path("products/<slug:slug>/", catalog.product_detail, name="product"),
     path("products/<slug:slug>/buy/", buying.buy, name="buy"),
     path("covers/<slug:key>-<int:width>.webp", covers.cover, name="cover"),
+    path("samples/<slug:key>/<int:number>-<int:width>.webp", samples.picture, name="sample_picture"),
+    path("samples/<slug:key>/sample.pdf", samples.pdf, name="sample_pdf"),
     path("checkout/done/", buying.checkout_done, name="checkout_done"),
     path("checkout/cancelled/", orders.checkout_cancelled, name="checkout_cancelled"),
     path("library/", library.library, name="library"),

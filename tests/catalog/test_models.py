@@ -245,3 +245,58 @@ def test_rows_say_what_they_are() -> None:
     assert str(Category(name="Novels")) == "Novels"
     assert product.get_absolute_url() == "/products/quiet/"
     assert (product.price_display, product.is_free, product.is_on_sale) == ("$12.50", False, True)
+
+
+@pytest.mark.parametrize("pages", ["1-5, 12", "", "7", "1-2, 3-4, 5"])
+def test_pages_to_look_inside_may_be_chosen(pages: str) -> None:
+    assert ProductFactory(sample_pages=pages).sample_pages == pages
+
+
+@pytest.mark.parametrize("pages", ["all", "1,2", "1-", " 1", "1\n", "1, ", "123456", "1-2-3"])
+def test_pages_to_look_inside_are_numbers_and_ranges(pages: str) -> None:
+    with refused("product_sample_pages_clear"):
+        ProductFactory(sample_pages=pages)
+
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_product_has_one_sample_that_is_wanted_and_one_that_counts() -> None:
+    product = ProductFactory()
+    product.samples.create(due_at=NOW)
+    product.samples.create(state="made", made_at=NOW)
+    for _ in range(2):
+        product.samples.create(state="replaced", due_at=NOW)
+    with refused("sample_wanted_once"), transaction.atomic():
+        product.samples.create(due_at=NOW)
+    for state in ("made", "failed"):
+        with refused("sample_shown_once"), transaction.atomic():
+            product.samples.create(state=state, made_at=NOW, problem="Why.")
+
+
+@pytest.mark.parametrize("state", ["wanted", "replaced"])
+def test_row_of_a_sample_says_that_work_is_due(state: str) -> None:
+    with refused("sample_work_is_due"):
+        ProductFactory().samples.create(state=state)
+
+
+def test_sample_that_is_made_says_when_and_one_that_failed_says_why() -> None:
+    with refused("sample_made_at_known"), transaction.atomic():
+        ProductFactory().samples.create(state="made")
+    with refused("sample_problem_known"):
+        ProductFactory().samples.create(state="failed")
+
+
+def test_sample_shows_a_page_once_and_pages_begin_with_one() -> None:
+    sample = ProductFactory().samples.create(due_at=NOW)
+    sample.pages.create(number=3, height=9)
+    with refused("sample_page_once"), transaction.atomic():
+        sample.pages.create(number=3, height=9)
+    with refused("sample_page_from_one"):
+        sample.pages.create(number=0, height=9)
+
+
+def test_two_samples_never_share_a_key() -> None:
+    first = ProductFactory().samples.create(due_at=NOW)
+    with refused("catalog_sample_key_key"):
+        ProductFactory().samples.create(due_at=NOW, key=first.key)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
-from catalog.models import Category, Edition, Product
+from catalog.models import Category, Edition, File, Product, Sample, SamplePage
 from fulfillment.models import Entitlement
 from orders.models import Order
 from tests.factories import (
@@ -223,11 +224,104 @@ def test_product_page_asks_the_database_the_same_for_few_and_many(
     product.categories.set(CategoryFactory.create_batch(files))
     for number in range(2, files + 1):
         FileFactory(edition=EditionFactory(product=product, number=number))
-    with django_assert_num_queries(4):  # the product, its editions, their files, its categories
+    with django_assert_num_queries(5):  # the product, its editions, their files, its categories, pages to look into
         client.get(product.get_absolute_url())
     client.force_login(UserFactory())
-    with django_assert_num_queries(8):  # and the session, the user, the proven addresses, what is owned
+    with django_assert_num_queries(9):  # and the session, the user, the proven addresses, what is owned
         client.get(product.get_absolute_url())
+
+
+def with_sample(product: Product, *, pages: int = 3, pdf_size: int = 120_000, **sample: Any) -> Sample:
+    edition = product.editions.latest("number")
+    sample = {"edition": edition, "state": "made", "made_at": timezone.now(), "pdf_size": pdf_size, **sample}
+    made: Sample = product.samples.create(**sample)
+    SamplePage.objects.bulk_create(SamplePage(sample=made, number=2 * n + 1, height=1281) for n in range(pages))
+    return made
+
+
+@pytest.mark.parametrize("pages", [1, 30])
+def test_looking_inside_takes_no_more_queries(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries, pages: int
+) -> None:
+    product = ProductFactory()
+    with_sample(product, pages=pages)
+    with django_assert_num_queries(5):
+        page = client.get(product.get_absolute_url())
+    assert page.content.decode().count('<img src="/samples/') == 2 * pages  # in the strip, and large
+
+
+def test_product_page_shows_its_pages_as_links_to_larger_ones(client: Client) -> None:
+    product = ProductFactory(name="Slow & Bread", slug="slow-bread")
+    sample = with_sample(product)
+    page = client.get(product.get_absolute_url()).content.decode()
+    for number in (1, 3, 5):
+        assert f'<a href="/samples/{sample.key}/{number}-960.webp">' in page
+        assert f'<img src="/samples/{sample.key}/{number}-480.webp"' in page
+        assert f'alt="Page {number} of Slow &amp; Bread"' in page
+    assert page.count('width="480"\n                 height="640"') == 3
+    assert page.count('loading="lazy"') == 6
+    text = re.sub(r"\s+", " ", page)
+    assert f'<a href="/samples/{sample.key}/sample.pdf" download="slow-bread-sample.pdf">' in text
+    assert "Download the sample (PDF, 117.2 KB)" in text
+    assert 'src="/static/viewer.js" defer' in text
+
+
+def test_product_page_without_sample_pdf_offers_none(client: Client) -> None:
+    product = ProductFactory()
+    with_sample(product, pdf_size=0)
+    page = client.get(product.get_absolute_url()).content.decode()
+    assert "Look inside" in page
+    assert "Download the sample" not in page
+
+
+@pytest.mark.parametrize(
+    "sample", [{"state": "wanted", "due_at": timezone.now()}, {"state": "failed", "problem": "Broken."}, {"pages": 0}]
+)
+def test_product_page_without_pages_has_nothing_to_look_into(client: Client, sample: dict[str, Any]) -> None:
+    product = ProductFactory()
+    with_sample(product, **sample)
+    page = client.get(product.get_absolute_url()).content.decode()
+    assert "Look inside" not in page
+    assert "viewer.js" not in page
+
+
+def test_pages_of_an_edition_that_is_no_longer_on_sale_are_not_shown(client: Client) -> None:
+    product = ProductFactory()
+    with_sample(product)
+    FileFactory(edition=EditionFactory(product=product, number=2))
+    assert "Look inside" not in client.get(product.get_absolute_url()).content.decode()
+
+
+def test_product_page_says_what_it_is(client: Client) -> None:
+    product = ProductFactory(content=None, status=Product.Status.DRAFT)
+    edition = EditionFactory(product=product, number=3, published_at=datetime(2026, 3, 9, 12, tzinfo=UTC))
+    FileFactory(edition=edition, pages=40, size=1_000_000)
+    FileFactory(edition=edition, pages=8, size=500_000)
+    FileFactory(edition=edition, size=500_000, media_type="audio/mpeg")
+    Product.objects.update(status=Product.Status.PUBLISHED, published_at=timezone.now())
+    page = re.sub(r"\s+", " ", client.get(product.get_absolute_url()).content.decode())
+    facts = re.findall(r"<dt>(.*?)</dt> <dd>(.*?)</dd>", page)
+    assert [(name.strip(), re.sub("<.*?>", "", value).strip()) for name, value in facts] == [
+        ("Pages", "48"),
+        ("Size", "1.9 MB"),
+        ("Formats", "PDF · MP3"),
+        ("Edition", "3"),
+        ("Last update", "March 9, 2026"),
+    ]
+
+
+def test_product_page_lists_what_is_inside(client: Client) -> None:
+    product = ProductFactory()
+    entries = [{"title": f"Chapter <{n}>", "level": n % 2, "page": n or None} for n in range(15)]
+    File.objects.update(outline=entries)
+    page = client.get(product.get_absolute_url()).content.decode()
+    shown, folded = page.split("<details>")
+    assert shown.count("Chapter &lt;") == 12
+    assert folded.count("Chapter &lt;") == 3
+    assert "3 more entries" in folded
+    assert page.count('<ol class="outline">') == 9
+    FileFactory(edition=product.editions.get(), name="Extra.pdf", outline=entries[:2])
+    assert "<h3>Extra.pdf</h3>" in client.get(product.get_absolute_url()).content.decode()
 
 
 def test_product_page_shows_the_newest_published_edition_with_files(client: Client) -> None:

@@ -76,6 +76,7 @@ class Shop:
             "slug": line.product.slug,
             "key": "nokey",
             "width": 320,
+            "number": 1,
             "file_id": line.edition.files.get().pk,
             "token": links.token(self.order),
             "reference": self.order.reference,

@@ -25,6 +25,8 @@ ROWS = {
     "product": (404, 404, 404, 404, 404),  # the buyer's is archived
     "buy": (405, 405, 405, 405, 405),
     "cover": (404, 404, 404, 404, 404),
+    "sample_picture": (404, 404, 404, 404, 404),
+    "sample_pdf": (404, 404, 404, 404, 404),
     "checkout_done": (200, 200, 200, 200, 200),  # a neutral page for all but the buyer
     "checkout_cancelled": (200, 200, 200, 200, 200),
     "library": (302, 200, 200, 200, 200),
