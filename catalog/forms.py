@@ -49,7 +49,7 @@ class ProductForm(forms.ModelForm):
 
     class Meta:
         model = Product
-        fields = ("name", "slug", "summary", "description", "price", "currency", "categories", "status")
+        fields = ("name", "slug", "summary", "description", "price", "currency", "categories", "tags", "status")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
