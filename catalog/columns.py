@@ -1,13 +1,13 @@
-"""Columns that PostgreSQL writes and reads, and nobody fetches."""
+"""Columns that PostgreSQL writes and looks into, and nobody fetches."""
 
 from typing import Any
 
-from django.db import models
+from django.contrib.postgres.search import SearchVectorField
 
 
-class SearchColumn(models.GeneratedField):
-    """Text made ready for searching. It stays in the database: where a row is read, NULL is read in its place, since
-    what a book's page needs is not another ten kilobytes for each book."""
+class UnreadVectorField(SearchVectorField):
+    """Text made ready for the search. It stays in the database: whoever reads a row reads None in its place, because
+    no page needs ten kilobytes more for each product on it."""
 
     def select_format(self, compiler: Any, sql: str, params: Any) -> tuple[str, Any]:
         return "NULL", ()

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
-from django.contrib.postgres.search import SearchVector, SearchVectorField
+from django.contrib.postgres.search import SearchVector
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import Q, Value
@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money
-from catalog.columns import SearchColumn
+from catalog.columns import UnreadVectorField
 
 
 def chargeable() -> Q:
@@ -104,14 +104,14 @@ class Product(models.Model):
     )
     # 'simple' neither stems nor drops words: a shop may sell in several languages, and a stem is no prefix of what is
     # being typed. A text that is too long for a search vector would be an error: what stands behind is not found.
-    name_words = SearchColumn(
-        expression=SearchVector("name", config="simple"), output_field=SearchVectorField(), db_persist=True
+    name_words = models.GeneratedField(
+        expression=SearchVector("name", config="simple"), output_field=UnreadVectorField(), db_persist=True
     )
-    words = SearchColumn(
+    words = models.GeneratedField(
         expression=SearchVector(
             "name", "summary", Left("description", 20_000), Left("contents", 50_000), config="simple"
         ),
-        output_field=SearchVectorField(),
+        output_field=UnreadVectorField(),
         db_persist=True,
     )
     # The cover as two WebP files, <cover>-320.webp and <cover>-640.webp; the height is that of the larger one.

@@ -61,9 +61,12 @@ def matching(looked_for: list[Term]) -> SearchQuery:
 def rank(looked_for: list[Term]) -> Case:
     """How well a product's name matches, from 1 up; 0 where the words stand elsewhere. The whole word counts more than
     its beginning, and a short name more than a long one. Whole numbers, so that a page can begin after one of them."""
-    either = " | ".join(f"{term.quoted} | {term.wanted}" for term in looked_for)
-    score = SearchRank(F("name_words"), SearchQuery(either, config="simple", search_type="raw"), normalization=Value(1))
-    whole = Greatest(Value(1), Cast(score * Value(1_000_000), IntegerField()))
+    words = [" | ".join(term.quoted for term in looked_for), " | ".join(term.wanted for term in looked_for)]
+    exact, begun = (
+        SearchRank(F("name_words"), SearchQuery(either, config="simple", search_type="raw"), normalization=Value(1))
+        for either in words
+    )
+    whole = Greatest(Value(1), Cast((exact + begun) * Value(1_000_000), IntegerField()))
     return Case(When(name_words=matching(looked_for), then=whole), default=Value(0))
 
 

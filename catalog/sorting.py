@@ -33,6 +33,11 @@ def moment(text: str) -> datetime | None:
     return None if microseconds is None else EPOCH + microseconds * MICROSECOND
 
 
+def text(text: str) -> str | None:
+    """PostgreSQL's texts have no NUL."""
+    return None if "\x00" in text else text
+
+
 def microseconds(at: datetime) -> int:
     return (at - EPOCH) // MICROSECOND
 
@@ -87,6 +92,6 @@ SORTS = {
         Sort("best-selling", _("Best-selling"), F("sales"), True, whole),
         Sort("price", _("Price, low to high"), F("price"), False, whole, by_price=True),
         Sort("price-down", _("Price, high to low"), F("price"), True, whole, by_price=True),
-        Sort("title", _("Title"), Lower("name"), False, str),
+        Sort("title", _("Title"), Lower("name"), False, text),
     )
 }

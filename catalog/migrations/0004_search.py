@@ -122,16 +122,16 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="product",
             name="name_words",
-            field=catalog.columns.SearchColumn(
+            field=models.GeneratedField(
                 db_persist=True,
                 expression=django.contrib.postgres.search.SearchVector("name", config="simple"),
-                output_field=django.contrib.postgres.search.SearchVectorField(),
+                output_field=catalog.columns.UnreadVectorField(),
             ),
         ),
         migrations.AddField(
             model_name="product",
             name="words",
-            field=catalog.columns.SearchColumn(
+            field=models.GeneratedField(
                 db_persist=True,
                 expression=django.contrib.postgres.search.SearchVector(
                     "name",
@@ -140,7 +140,7 @@ class Migration(migrations.Migration):
                     django.db.models.functions.text.Left("contents", 50000),
                     config="simple",
                 ),
-                output_field=django.contrib.postgres.search.SearchVectorField(),
+                output_field=catalog.columns.UnreadVectorField(),
             ),
         ),
         migrations.AddIndex(
