@@ -14,13 +14,20 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog import covers, samples, uploads
 from catalog.forms import EditionForm, FileForm, ProductForm
-from catalog.models import Category, Edition, File, Product, StripePrice
+from catalog.models import Category, Edition, File, Product, StripePrice, Tag
 from catalog.sample_preview import sample_preview
 
 
 @admin.register(Category)
 class CategoryAdmin(admin.ModelAdmin):
     list_display = ("name", "slug")
+    prepopulated_fields = {"slug": ("name",)}
+
+
+@admin.register(Tag)
+class TagAdmin(admin.ModelAdmin):
+    list_display = ("name", "slug")
+    search_fields = ("name",)
     prepopulated_fields = {"slug": ("name",)}
 
 
@@ -38,11 +45,12 @@ class ProductAdmin(admin.ModelAdmin):
     search_fields = ("name", "slug", "summary")
     prepopulated_fields = {"slug": ("name",)}
     filter_horizontal = ("categories",)
+    autocomplete_fields = ("tags",)
     readonly_fields = ("cover_now", "files_now", "sample_now")
     inlines = (StripePriceInline,)
     ordering = ("-created_at",)
     fieldsets = (
-        (None, {"fields": ("name", "slug", "summary", "description", "categories")}),
+        (None, {"fields": ("name", "slug", "summary", "description", "categories", "tags")}),
         (_("Price"), {"fields": (("price", "currency"),)}),
         (_("Files"), {"fields": ("files_now", "new_files", "as_new_edition", "edition_notes")}),
         (_("Cover"), {"fields": ("cover_now", "cover_image")}),
@@ -54,7 +62,7 @@ class ProductAdmin(admin.ModelAdmin):
         """Who may only look sees the price as shoppers do, and no fields to upload to."""
         if obj is None or self.has_change_permission(request, obj):
             return self.fieldsets
-        text = ("name", "slug", "summary", "description", "categories")
+        text = ("name", "slug", "summary", "description", "categories", "tags")
         return ((None, {"fields": (*text, "price_display", "files_now", "cover_now", "sample_now", "status")}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:

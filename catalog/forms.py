@@ -49,7 +49,9 @@ class ProductForm(forms.ModelForm):
 
     class Meta:
         model = Product
-        fields = ("name", "slug", "summary", "description", "price", "currency", "categories", "sample_pages", "status")
+        fields = (
+            "name", "slug", "summary", "description", "price", "currency", "categories", "tags", "sample_pages", "status",
+        )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

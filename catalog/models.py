@@ -4,17 +4,21 @@ import secrets
 from datetime import datetime
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.contrib.postgres.search import SearchVector
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
 from django.db.models.expressions import Combinable
-from django.db.models.functions import Length, Lower
+from django.db.models.functions import Left, Length, Lower
 from django.db.models.lookups import Exact, GreaterThanOrEqual
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money, page_choice
+from catalog.columns import UnreadVectorField
 
 
 def chargeable() -> Q:
@@ -25,6 +29,9 @@ def chargeable() -> Q:
     return allowed
 
 
+ON_SALE = Q(status="published")
+
+
 class Category(models.Model):
     name = models.CharField(max_length=60)
     slug = models.SlugField(max_length=60, unique=True)
@@ -33,6 +40,20 @@ class Category(models.Model):
         verbose_name_plural = "categories"
         ordering = ("name",)
         constraints = (models.UniqueConstraint(Lower("name"), name="category_name_unique"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Tag(models.Model):
+    """A word that products have in common across categories."""
+
+    name = models.CharField(max_length=40)
+    slug = models.SlugField(max_length=40, unique=True)
+
+    class Meta:
+        ordering = ("name",)
+        constraints = (models.UniqueConstraint(Lower("name"), name="tag_name_unique"),)
 
     def __str__(self) -> str:
         return self.name
@@ -56,6 +77,17 @@ class Product(models.Model):
         PUBLISHED = "published"
         ARCHIVED = "archived"
 
+    class Kind(models.TextChoices):
+        """What a file is to somebody who looks for one; the trigger in migration 0004 tells it from the media type."""
+
+        PDF = "pdf", _("PDF")
+        EPUB = "epub", _("EPUB")
+        AUDIO = "audio", _("Audio")
+        VIDEO = "video", _("Video")
+        IMAGE = "image", _("Images")
+        TEXT = "text", _("Text")
+        ARCHIVE = "archive", _("ZIP archive")
+
     name = models.CharField(max_length=120, validators=[MinLengthValidator(3)])
     slug = models.SlugField(max_length=140, help_text="The last part of the product's address.")
     summary = models.CharField(max_length=200, blank=True, help_text="One line for lists and search results.")
@@ -64,6 +96,27 @@ class Product(models.Model):
     price = models.IntegerField(help_text="Minor units; 0 is free.")
     currency = models.CharField(max_length=3, default="usd", choices=money.choices)
     categories = models.ManyToManyField(Category, blank=True, related_name="products")
+    tags = models.ManyToManyField(Tag, blank=True, related_name="products")
+    # The tables of contents of its PDFs, for the search.
+    contents = models.TextField(blank=True, default="", db_default="", editable=False)
+    # How many paid orders have it, as `orders.sales` counted them last; the order of "best-selling" follows it.
+    sales = models.PositiveIntegerField(default=0, db_default=0, editable=False)
+    # The kinds of files in the edition on sale. Triggers write it, whatever anybody else puts there.
+    kinds = ArrayField(
+        models.CharField(max_length=10, choices=Kind), default=list, db_default=Value([]), editable=False, blank=True
+    )
+    # 'simple' neither stems nor drops words: a shop may sell in several languages, and a stem is no prefix of what is
+    # being typed. A text that is too long for a search vector would be an error: what stands behind is not found.
+    name_words = models.GeneratedField(
+        expression=SearchVector("name", config="simple"), output_field=UnreadVectorField(), db_persist=True
+    )
+    words = models.GeneratedField(
+        expression=SearchVector(
+            "name", "summary", Left("description", 20_000), Left("contents", 50_000), config="simple"
+        ),
+        output_field=UnreadVectorField(),
+        db_persist=True,
+    )
     # The cover as two WebP files, <cover>-320.webp and <cover>-640.webp; the height is that of the larger one.
     cover = models.CharField(max_length=64, blank=True, editable=False)
     cover_height = models.PositiveSmallIntegerField(default=0, editable=False)
@@ -108,7 +161,17 @@ class Product(models.Model):
                 name="product_sample_pages_clear",
             ),
         )
-        indexes = (models.Index("published_at", "id", name="product_newest", condition=Q(status="published")),)
+        indexes = (
+            models.Index("published_at", "id", name="product_newest", condition=ON_SALE),
+            models.Index("currency", "price", "id", name="product_by_price", condition=ON_SALE),
+            models.Index(Lower("name"), "id", name="product_by_name", condition=ON_SALE),
+            models.Index("sales", "id", name="product_by_sales", condition=ON_SALE),
+            # Without a list of what is still to be entered, which every search would have to read from end to end.
+            GinIndex("name_words", name="product_name_words", fastupdate=False),
+            GinIndex("words", name="product_words", fastupdate=False),
+            GinIndex("kinds", name="product_kinds"),
+            GinIndex(OpClass("name", "gin_trgm_ops"), name="product_name_trigrams"),
+        )
 
     def __str__(self) -> str:
         return self.name

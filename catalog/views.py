@@ -1,69 +1,82 @@
 """The catalogue: a list of what is on sale, and a page for each product."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
-from django.conf import settings
-from django.db.models import Prefetch, Q
+from django.db.models import Exists, Manager, OuterRef, Prefetch, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from catalog import outlines
-from catalog.models import Category, Edition, Product, Sample, SamplePage
+from catalog import filters, outlines, shelf, spelling, structured
+from catalog.models import Category, Edition, Product, Sample, SamplePage, Tag
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MICROSECOND = timedelta(microseconds=1)
-CURSOR = re.compile(r"([0-9]{1,17})-([0-9]{1,17})")  # microseconds up to the year 5138, and an id
+MOST_TAGS = 60  # to choose from; the others are found by the chips of their products
+NEWEST_INSTEAD = 4  # shown where nothing was found
+
+Group = TypeVar("Group", Category, Tag)
 
 
 @require_safe
 @gzip_page
 def product_list(request: HttpRequest) -> HttpResponse:
-    """One page of products, newest first. The next one starts after the last product shown, however many there are."""
-    products = Product.objects.on_sale().newest_first().prefetch_related("categories")
-    category = None
-    if slug := request.GET.get("category", "").replace("\x00", ""):
-        category = get_object_or_404(Category, slug=slug[:60])
-        products = products.filter(categories=category)
-    if after := _position(request.GET.get("after", "")):
-        published_at, pk = after
-        products = products.filter(Q(published_at__lt=published_at) | Q(published_at=published_at, pk__lt=pk))
-    page = list(products[: settings.PRODUCTS_PER_PAGE + 1])
-    if after and not page:
-        return redirect("catalog")
-    shown = page[: settings.PRODUCTS_PER_PAGE]
+    """One page of products. The next one starts after the last product shown, however many there are."""
+    asked = filters.read(request.GET)
+    shown = shelf.page(asked, request.GET.get("after", ""))
+    if not shown.products and not shown.is_first:
+        return redirect(asked.address())
+    categories = in_use(Category.objects, "categories")
     context = {
-        "products": shown,
-        "next": _cursor(shown[-1]) if len(page) > len(shown) else "",
-        "is_first_page": not after,
-        "categories": Category.objects.filter(products__status=Product.Status.PUBLISHED).distinct(),
-        "category": category,
+        "asked": asked,
+        "heading": heading(asked),
+        "canonical": asked.address() if asked.is_shelf else asked.address(**filters.NO_QUESTION),
+        "may_be_indexed": asked.is_shelf and shown.is_first,
+        "chosen": list(asked.chosen()),
+        "products": shown.products,
+        "total": shown.total,
+        "few": shelf.FEW,
+        "next": shown.next,
+        "next_query": asked.query(after=shown.next),
+        "is_first_page": shown.is_first,
+        "categories": categories,
+        "category": asked.category,
+        "chips": [(each, asked.address(category=each)) for each in categories],
+        "all": asked.address(category=None),
+        "tags": in_use(Tag.objects, "tags", MOST_TAGS),
+        "kinds": Product.Kind.choices,
     }
+    if not shown.products and asked.is_narrow:
+        nearest = spelling.nearest(asked.q) if asked.q else ""
+        context |= {"nearest": nearest, "nearest_address": asked.address(q=nearest)}
+        context["newest"] = Product.objects.on_sale().newest_first().defer(*shelf.NOT_SHOWN)[:NEWEST_INSTEAD]
     return render(request, "catalog/list.html", context)
 
 
-def _cursor(product: Product) -> str:
-    return f"{((product.published_at or EPOCH) - EPOCH) // MICROSECOND}-{product.pk}"
+def heading(asked: filters.Filters) -> str:
+    """What the page is about, in its first heading and its title; "" for the whole catalog."""
+    if asked.q:
+        return _("Search: %(words)s") % {"words": asked.q}
+    return " · ".join(each.name for each in (asked.category, asked.tag) if each)
 
 
-def _position(cursor: str) -> tuple[datetime, int] | None:
-    """The time and id that a cursor names, or None where it is not one of ours."""
-    match = CURSOR.fullmatch(cursor)
-    return (EPOCH + int(match[1]) * MICROSECOND, int(match[2])) if match else None
+def in_use(groups: Manager[Group], name: str, most: int | None = None) -> list[Group]:
+    """The categories or tags that have something on sale, by name."""
+    on_sale = Product.objects.on_sale().filter(Q((name, OuterRef("pk"))))
+    return list(groups.filter(Exists(on_sale))[:most])
 
 
 @require_safe
 @gzip_page
 def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
     editions = Edition.objects.filter(published_at__isnull=False).prefetch_related("files")
-    products = Product.objects.on_sale().prefetch_related(Prefetch("editions", editions), "categories")
-    product = get_object_or_404(products, slug=slug)
+    products = Product.objects.on_sale().prefetch_related(Prefetch("editions", editions), "categories", "tags")
+    product = get_object_or_404(products.defer("contents"), slug=slug)
     newest = next((edition for edition in product.editions.all() if edition.files.all()), None)
     context = {
         "product": product,
         "edition": newest,
+        "structured": structured.product(product, can_be_had=newest is not None),
         "pages": _sample_pages(newest) if newest else [],
         "contents": outlines.contents(newest.files.all()) if newest else [],
     }

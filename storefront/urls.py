@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from catalog import covers, samples
+from catalog import covers, feeds, samples, sitemaps
 from catalog import views as catalog
 from fulfillment import buying, downloads, library, link_pages, webhook, wrong_address
 from orders import views as orders
@@ -14,6 +14,12 @@ urlpatterns = [
     path("", catalog.product_list, name="catalog"),
     path("products/<slug:slug>/", catalog.product_detail, name="product"),
     path("products/<slug:slug>/buy/", buying.buy, name="buy"),
+    path("feed/", feeds.feed, name="feed"),
+    path("feed/<slug:category>/", feeds.feed, name="category_feed"),
+    path("robots.txt", sitemaps.robots, name="robots"),
+    path("sitemap.xml", sitemaps.sitemap, name="sitemap"),
+    path("sitemap-pages.xml", sitemaps.sitemap_pages, name="sitemap_pages"),
+    path("sitemap-<int:section>.xml", sitemaps.sitemap_products, name="sitemap_products"),
     path("covers/<slug:key>-<int:width>.webp", covers.cover, name="cover"),
     path("samples/<slug:key>/<int:number>-<int:width>.webp", samples.picture, name="sample_picture"),
     path("samples/<slug:key>/sample.pdf", samples.pdf, name="sample_pdf"),

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from accounts.models import User
-from catalog.models import Category, Edition, File, Product
+from catalog.models import Category, Edition, File, Product, Tag
 from orders.models import Order, OrderLine
 
 PDF = b"%PDF-1.4 the bytes of a book for tests"
@@ -37,6 +37,14 @@ class CategoryFactory(factory.django.DjangoModelFactory[Category]):
 
     name = factory.Sequence(lambda n: f"Category {n}")
     slug = factory.Sequence(lambda n: f"category-{n}")
+
+
+class TagFactory(factory.django.DjangoModelFactory[Tag]):
+    class Meta:
+        model = Tag
+
+    name = factory.Sequence(lambda n: f"Tag {n}")
+    slug = factory.Sequence(lambda n: f"tag-{n}")
 
 
 class ProductFactory(factory.django.DjangoModelFactory[Product]):

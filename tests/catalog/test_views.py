@@ -17,6 +17,7 @@ from tests.factories import (
     FileFactory,
     OrderFactory,
     ProductFactory,
+    TagFactory,
     UserFactory,
 )
 
@@ -69,10 +70,10 @@ def test_list_asks_the_database_the_same_for_few_and_many(
     categories = CategoryFactory.create_batch(5)
     for product in ProductFactory.create_batch(count):
         product.categories.set(categories)
-    with django_assert_num_queries(3):  # products, their categories, the row of all categories
+    with django_assert_num_queries(4):  # products, all currencies, categories and tags
         client.get("/")
     client.force_login(UserFactory())
-    with django_assert_num_queries(7):  # and the session, the user, the proven addresses, what is owned
+    with django_assert_num_queries(8):  # and the session, the user, the proven addresses, what is owned
         client.get("/")
 
 
@@ -222,12 +223,13 @@ def test_product_page_asks_the_database_the_same_for_few_and_many(
 ) -> None:
     product = ProductFactory()
     product.categories.set(CategoryFactory.create_batch(files))
+    product.tags.set(TagFactory.create_batch(files))
     for number in range(2, files + 1):
         FileFactory(edition=EditionFactory(product=product, number=number))
-    with django_assert_num_queries(5):  # the product, its editions, their files, its categories, pages to look into
+    with django_assert_num_queries(6):  # the product, its editions, their files, its categories and tags, pages to look into
         client.get(product.get_absolute_url())
     client.force_login(UserFactory())
-    with django_assert_num_queries(9):  # and the session, the user, the proven addresses, what is owned
+    with django_assert_num_queries(10):  # and the session, the user, the proven addresses, what is owned
         client.get(product.get_absolute_url())
 
 

@@ -17,7 +17,7 @@ FROM (
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0003_prices_in_stripe"),
+        ("catalog", "0004_search"),
     ]
 
     operations = [
