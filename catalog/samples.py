@@ -16,7 +16,7 @@ from django.http import FileResponse, Http404, HttpRequest
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from catalog import covers, page_choice, sample_images
+from catalog import covers, outlines, page_choice, sample_images
 from catalog.inspection import Refused
 from catalog.models import Edition, File, Product, Sample, SamplePage
 from storefront.celery import enqueue
@@ -78,6 +78,7 @@ def _show(sample: Sample, product_id: int, *, state: Sample.State, problem: str 
     before = product.samples.filter(state__in=(Sample.State.MADE, Sample.State.FAILED))
     before.update(state=Sample.State.REPLACED, due_at=Now())
     this.update(state=state, problem=problem, made_at=Now(), due_at=None)
+    Product.objects.filter(pk=product.pk).update(contents=outlines.contents_of(product))  # for the search
 
 
 def _fill(sample: Sample, product: Product) -> None:

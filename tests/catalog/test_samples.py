@@ -83,6 +83,14 @@ def test_sample_is_made_of_the_edition_on_sale() -> None:
     assert File.objects.get().outline == [{"title": "One", "level": 0, "page": 4}]
 
 
+def test_search_finds_the_titles_of_the_outline(client: Client) -> None:
+    product = product_with(book(12, outline=[("Bowline", 4), ("Clove hitch", 5)]))
+    assert client.get("/", {"q": "clove"}).context["products"] == []
+    made(product)
+    assert Product.objects.get().contents == "Bowline\nClove hitch"
+    assert client.get("/", {"q": "clove"}).context["products"] == [product]
+
+
 def test_upload_wants_a_sample_and_reads_the_outline(tmp_path: Path) -> None:
     product = ProductFactory(content=None, status=Product.Status.DRAFT)
     (tmp_path / "upload").write_bytes(book(9, outline=[("One", 4)]))
