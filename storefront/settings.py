@@ -252,7 +252,11 @@ ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 # allauth's limits, by address (networks, for IPv6) and by key; "checkout" is the shop's own, and its key a product.
 CHECKOUTS_PER_NETWORK = number("CHECKOUTS_PER_NETWORK", 60)
 CHECKOUTS_PER_PRODUCT = number("CHECKOUTS_PER_PRODUCT", 1200)
-ACCOUNT_RATE_LIMITS = {"checkout": f"{CHECKOUTS_PER_NETWORK}/10m/ip,{CHECKOUTS_PER_PRODUCT}/10m/key"}
+ACCOUNT_RATE_LIMITS = {
+    "checkout": f"{CHECKOUTS_PER_NETWORK}/10m/ip,{CHECKOUTS_PER_PRODUCT}/10m/key",
+    "lost": "30/10m/ip",  # who lost a link, and how often their address is written to
+    "lost_address": "3/1h/key",
+}
 
 
 # Browser security
@@ -413,6 +417,9 @@ CELERY_BEAT_SCHEDULE = {
 
 PRODUCTS_PER_PAGE = 12
 LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its order's files
+NEWS_WAIT_MINUTES = number(
+    "NEWS_WAIT_MINUTES", 60
+)  # until owners hear of a new edition, so that one mail may tell of several
 # What shoppers are told about refunds, for the bank in a dispute. Only what they can read before they buy belongs here.
 REFUND_POLICY = optional("REFUND_POLICY", "").replace("\\n", "\n")
 OPEN_ORDER_SECONDS = number("OPEN_ORDER_SECONDS", 60)  # how old an open order is when the sweep asks Stripe
