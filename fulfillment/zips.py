@@ -8,7 +8,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.files.storage import FileSystemStorage, storages
-from django.db import close_old_connections
+from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import render
 from django.utils.http import content_disposition_header
@@ -107,8 +107,7 @@ def respond(request: HttpRequest, entries: list[Entry], *, name: str, via: Downl
     for entry in entries:
         archive.add(_bytes(request, entry, via), entry.name, size=entry.file.size)
     length = len(archive)
-    # Nobody's connection to the database should wait for a slow reader: what is noted later takes another.
-    close_old_connections()
+    _give_back()
     content: Iterable[bytes] = () if request.method == "HEAD" else archive
     response = StreamingHttpResponse(content, content_type="application/zip")
     response["Content-Length"] = length
@@ -119,13 +118,19 @@ def respond(request: HttpRequest, entries: list[Entry], *, name: str, via: Downl
 
 def _bytes(request: HttpRequest, entry: Entry, via: Download.Via) -> Iterator[bytes]:
     record(request, entry.file, Permission(entry.entitlement, via), asked=entry.file.size)
-    close_old_connections()
+    _give_back()
     try:
         yield from blocks(entry.file.key)
     except Exception:
         # The length was promised: the connection breaks, and the browser says that the download failed.
         log.exception("the bytes of file %s broke off", entry.file.pk)
         raise
+
+
+def _give_back() -> None:
+    """A connection to the database must not wait for a slow reader: each process may keep only a few."""
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def blocks(key: str) -> Iterator[bytes]:

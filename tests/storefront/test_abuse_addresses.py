@@ -9,8 +9,8 @@ from django.test import Client
 from accounts.models import User
 from catalog.models import File
 from fulfillment.models import Download, Entitlement
-from fulfillment.visits import LibraryVisit
 from fulfillment.sweep import sweep
+from fulfillment.visits import LibraryVisit
 from sandbox.world.server import World
 from tests.factories import PDF, ProductFactory
 from tests.steps import body_of, buy, report
@@ -162,7 +162,7 @@ def test_s20_access_that_ended_has_ended_at_every_address(abused: Shop, ended: d
 
 def leads_to(answer: HttpResponseBase, address: bytes) -> bool:
     body = body_of(answer)
-    return body.startswith(PDF[:4]) or address in body or address.decode() in answer.headers.get("Location", "")
+    return PDF in body or address in body or address.decode() in answer.headers.get("Location", "")
 
 
 def test_s38_every_form_of_every_address_needs_its_token(abused: Shop) -> None:
