@@ -43,19 +43,19 @@ def test_button_stops_the_mails_and_another_brings_them_back(client: Client, pat
 
 
 @pytest.mark.parametrize("body", ["List-Unsubscribe=One-Click", "", "new_editions=x%00y"])
-def test_one_click_needs_no_cookie_and_no_token(path: str, body: str) -> None:
+def test_one_click_needs_no_token_of_a_form(path: str, body: str) -> None:
     """As a mailbox provider posts it: RFC 8058, section 3.2."""
     client = Client(enforce_csrf_checks=True)
     for _ in range(2):
         answer = client.post(path, body, content_type="application/x-www-form-urlencoded")
         assert answer.status_code == 200
-        assert not answer.cookies
     assert not wants()
 
 
-@pytest.mark.parametrize("change", [lambda t: t[:-1], lambda t: "x" + t, lambda t: t.split(".")[0], lambda t: "%00"])
-def test_address_that_was_not_signed_here_stops_nothing(client: Client, path: str, change: object) -> None:
-    forged = f"/mails/{change(path.split('/')[2])}/"  # type: ignore[operator]
+@pytest.mark.parametrize("change", [("e", "f"), (".", ":"), (".", ""), ("W", "%00"), ("/mails/W", "/mails/xW")])
+def test_address_that_was_not_signed_here_stops_nothing(client: Client, path: str, change: tuple[str, str]) -> None:
+    forged = path.replace(*change, 1) if change[0] != "e" else f"{path[:-3]}{'aa' if path[-3:-1] != 'aa' else 'bb'}/"
+    assert forged != path
     for answer in (client.get(forged), client.post(forged)):
         assert answer.status_code == 404
         assert READER not in answer.content.decode()
