@@ -30,9 +30,7 @@ class ProductDeskForm(ProductForm):
         required=False,
         initial=True,
         label=LABEL,
-        help_text=_(
-            "Of a new edition with a note on what changed. Once, an hour later; who wants no such mail gets none."
-        ),
+        help_text=_("Of a new edition with a note on what changed. The mail waits a while: you can take it back."),
     )
 
 

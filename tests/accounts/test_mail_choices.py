@@ -1,6 +1,7 @@
 """Mails that may be stopped: by the page of an account, by a mail's own link, by one click in the mail program."""
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.db import IntegrityError, transaction
 from django.test import Client
 
@@ -64,8 +65,8 @@ def test_address_that_was_not_signed_here_stops_nothing(client: Client, path: st
 
 def test_account_chooses_for_each_proven_address_and_no_other(client: Client) -> None:
     user: User = UserFactory(email=READER)
-    user.emailaddress_set.create(email="second@example.com", verified=True)
-    user.emailaddress_set.create(email="claimed@example.com", verified=False)
+    EmailAddress.objects.create(user=user, email="second@example.com", verified=True)
+    EmailAddress.objects.create(user=user, email="claimed@example.com", verified=False)
     client.force_login(user)
     page = client.get("/accounts/mails/").content.decode()
     assert page.count('type="checkbox"') == page.count("checked") == 2

@@ -236,7 +236,7 @@ def test_i2_killed_at_any_statement_nobody_is_lost_and_nobody_told_twice(
         own(book, f"r{number}@example.com")
     news.tell(update(book), by=None)
     connection.close()
-    connection.close_pool()  # a child must not speak on its parent's connections
+    connection.close_pool()  # type: ignore[attr-defined]  # a child must not speak on its parent's connections
     if (child := os.fork()) == 0:
         _die_before(statement)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL
