@@ -9,7 +9,7 @@ from django.contrib.auth.forms import AdminUserCreationForm
 from django.http import HttpRequest
 
 from accounts.forms import AddressField
-from accounts.models import SignIn, User
+from accounts.models import MailChoice, SignIn, User
 
 # Staff sign in where everybody does, so the same limits hold against guessing.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -64,3 +64,20 @@ class SignInAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+class MailChoiceForm(forms.ModelForm):
+    email = AddressField()
+
+
+@admin.register(MailChoice)
+class MailChoiceAdmin(admin.ModelAdmin):
+    """For those who ask the shop, by mail or phone, to stop writing to them."""
+
+    form = MailChoiceForm
+    list_display = ("email", "new_editions", "changed_at")
+    list_filter = ("new_editions",)
+    search_fields = ("=email",)
+    ordering = ("-changed_at",)
+    fields = ("email", "new_editions")
+    show_full_result_count = False

@@ -29,9 +29,17 @@ FORGET = "DELETE FROM accounts_attempts WHERE began_at < now() - make_interval(s
 def within(request: HttpRequest, action: str, *, per_network: int, key: str, per_key: int) -> bool:
     """Count one attempt at `action` from this network and, if that may go on, one for `key`; whether both may.
 
-    Both limits are for ten minutes. To be called outside of a transaction, which would keep others waiting.
+    All limits are for ten minutes. To be called outside of a transaction, which would keep others waiting.
     """
-    return _count(f"{action} from {network_of(request)}") <= per_network and _count(f"{action} for {key}") <= per_key
+    return network_within(request, action, per_network) and key_within(action, key, per_key)
+
+
+def network_within(request: HttpRequest, action: str, most: int) -> bool:
+    return _count(f"{action} from {network_of(request)}") <= most
+
+
+def key_within(action: str, key: str, most: int) -> bool:
+    return _count(f"{action} for {key}") <= most
 
 
 def network_of(request: HttpRequest) -> str:

@@ -89,6 +89,22 @@ class Attempts(models.Model):
         return f"{self.count} since {self.began_at:%Y-%m-%d %H:%M}"
 
 
+class MailChoice(models.Model):
+    """What the owner of a mailbox wants to hear of, by its address. Mails about orders are not up for choice."""
+
+    email = models.CharField(max_length=254, unique=True)
+    new_editions = models.BooleanField(default=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(condition=Exact(F("email"), Lower("email")), name="mail_choice_email_lower"),
+        )
+
+    def __str__(self) -> str:
+        return self.email
+
+
 def display(user: User) -> str:
     return user.email
 

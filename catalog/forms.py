@@ -50,7 +50,8 @@ class ProductForm(forms.ModelForm):
     class Meta:
         model = Product
         fields = (
-            "name", "slug", "summary", "description", "price", "currency", "categories", "tags", "sample_pages", "status",
+            "name", "slug", "summary", "description", "price", "currency",
+            "categories", "tags", "sample_pages", "status",
         )  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -8,12 +8,12 @@ from django.shortcuts import redirect
 from django.urls import URLPattern, path
 from django.utils.translation import gettext_lazy as _
 
-from fulfillment import order_admin, replay_pages
+from fulfillment import order_admin, product_admin, replay_pages
 from fulfillment.books_admin import DifferenceAdmin  # noqa: F401 - Django looks for admins here
 from fulfillment.models import Delivery, DeliveryAttempt, Download, Entitlement, StripeEvent
 from orders.admin import ReadOnly
 
-__all__ = ["order_admin"]  # registers the orders' own page
+__all__ = ["order_admin", "product_admin"]  # they register pages of their own
 
 
 @admin.register(StripeEvent)
@@ -63,7 +63,7 @@ class AttemptInline(ReadOnly, admin.TabularInline):
 
 @admin.register(Delivery)
 class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ("order", "kind", "recipient", "state", "attempts", "created_at", "sent_at")
+    list_display = ("name", "kind", "recipient", "state", "attempts", "created_at", "sent_at")
     list_filter = ("state", "kind")
     search_fields = ("recipient", "=order__reference")
     list_select_related = ("order",)

@@ -6,6 +6,7 @@ from typing import Any
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
+from fulfillment import letters
 from fulfillment.models import Delivery
 from orders.facts import Refund
 from orders.models import Order, OrderLine
@@ -70,6 +71,8 @@ def _mail(order: Order, kind: Kind, written: list[Delivery], *, about: str = "",
 def still_true(delivery: Delivery) -> bool:
     """Whether its reader would still be told what is so. Reads `delivery.order` as it was loaded."""
     order, kind = delivery.order, delivery.kind
+    if order is None:
+        return letters.is_wanted(delivery)
     if kind == Kind.WAITING:
         return order.state == Order.State.PROCESSING
     if kind == Kind.FAILED:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from django.db import close_old_connections
 from django.db.models.functions import Now
 
-from fulfillment import inbox, outbox
+from fulfillment import inbox, news, outbox
 from fulfillment.event_types import LEADS, By
 from fulfillment.models import Delivery, StripeEvent
 from storefront.celery import enqueue
@@ -43,8 +43,12 @@ def _events_due() -> list[str]:
 
 
 def _mails_due() -> list[int]:
-    due = Delivery.objects.due(Now()).order_by("next_attempt_at")
-    return list(due.values_list("pk", flat=True)[:BATCH])
+    """Those about orders first. Letters only where none waits, and a few at a time: then no order waits for long."""
+    due = Delivery.objects.due(Now()).order_by("next_attempt_at").values_list("pk", flat=True)
+    if about_orders := list(due.filter(order__isnull=False)[:BATCH]):
+        return about_orders
+    some = list(due[:AT_ONCE])
+    return some or (list(due[:AT_ONCE]) if news.write_letters() else [])
 
 
 def _do_all(due: Callable[[], list[Key]], act: Callable[[Key], bool], *, again: str) -> int:

@@ -28,7 +28,11 @@ from storefront.celery import enqueue
 log = logging.getLogger(__name__)
 
 ASK_EVERY = timedelta(seconds=2)
-REFRESH_SECONDS = (2, 2, 2, 3, 5, 5, 10, 10, 30)  # until the pending page looks again; the last one stays
+# Seconds until a pending page looks again, by how often it has looked; the last one stays.
+REFRESH_SECONDS = {
+    Order.State.OPEN: (2, 2, 2, 3, 5, 5, 10, 10, 30),
+    Order.State.PROCESSING: (30, 60, 120, 300, 600),  # a bank debit takes days
+}
 
 
 @require_POST
@@ -109,12 +113,13 @@ def checkout_done(request: HttpRequest) -> HttpResponse:
         order = _ask_stripe(order, session_id)
     looked = request.GET.get("looked", "")
     count = int(looked) if looked.isascii() and looked.isdigit() and len(looked) < 4 else 0
+    waits = REFRESH_SECONDS.get(Order.State(order.state), (0,))
     context = {
         "order": order,
         "items": library.items(Actor.of(request), order=order),
         "mail": order.deliveries.filter(kind=Delivery.Kind.ORDER).order_by("-seq").first(),
         "may_correct": browser.may_correct(request, order),
-        "refresh": REFRESH_SECONDS[min(count, len(REFRESH_SECONDS) - 1)],
+        "refresh": waits[min(count, len(waits) - 1)],
         "looked": count + 1,
     }
     return render(request, "orders/done.html", context)

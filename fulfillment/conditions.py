@@ -90,7 +90,8 @@ def _given_up(now: datetime) -> list[Case]:
     """Mails given up on, unless a later mail of the same order was written since, and not withdrawn."""
     later = Delivery.objects.filter(order=OuterRef("order"), pk__gt=OuterRef("pk"))
     later = later.exclude(state=Delivery.State.WITHDRAWN)
-    mails = Delivery.objects.filter(~Exists(later), state=Delivery.State.GAVE_UP).order_by("-created_at")
+    mails = Delivery.objects.filter(~Exists(later), state=Delivery.State.GAVE_UP, order__isnull=False)
+    mails = mails.order_by("-created_at")
     return [
         Case(str(pk), f"order {reference}, written {_time(at)}")
         for pk, reference, at in mails.values_list("pk", "order__reference", "created_at")[:MOST]

@@ -51,9 +51,13 @@ def download(request: HttpRequest, file_id: int) -> HttpResponseBase:
     return respond(request, file)
 
 
-def record(request: HttpRequest, file: File, permission: Permission) -> None:
-    """Note the download. Ranges asked for within half an hour of each other belong to one; their bytes add up."""
-    now, address, asked = timezone.now(), address_of(request), _bytes_asked(request, file)
+def record(request: HttpRequest, file: File, permission: Permission, *, asked: int | None = None) -> None:
+    """Note the download. Ranges asked for within half an hour of each other belong to one; their bytes add up.
+
+    `asked`: how many bytes, where that does not follow from the request.
+    """
+    now, address = timezone.now(), address_of(request)
+    asked = _bytes_asked(request, file) if asked is None else asked
     same = Download.objects.filter(
         entitlement=permission.entitlement,
         file=file,
@@ -81,16 +85,16 @@ def _bytes_asked(request: HttpRequest, file: File) -> int:
 def respond(request: HttpRequest, file: File) -> HttpResponseBase:
     storage = storages["default"]
     if not isinstance(storage, FileSystemStorage):
-        return _private(HttpResponseRedirect(_presigned(file)))
+        return private(HttpResponseRedirect(_presigned(file)))
     if settings.X_ACCEL_REDIRECT:
         response = HttpResponse(content_type=file.media_type, headers={"X-Accel-Redirect": _accel(file)})
-        return _named(_private(response), file)
+        return _named(private(response), file)
     try:
         source = Path(storage.path(file.key)).open("rb")  # noqa: SIM115 - the response closes it
     except OSError:
         log.exception("the bytes of file %s are not in the storage", file.pk)
-        return _private(HttpResponse("This file cannot be read right now. Please try again later.", status=503))
-    return _named(_private(_ranged(request, file, source)), file)
+        return private(HttpResponse("This file cannot be read right now. Please try again later.", status=503))
+    return _named(private(_ranged(request, file, source)), file)
 
 
 def _presigned(file: File) -> str:
@@ -107,7 +111,8 @@ def _accel(file: File) -> str:
     return f"{settings.X_ACCEL_REDIRECT.rstrip('/')}/{file.key}"
 
 
-def _private(response: HttpResponseBase) -> HttpResponseBase:
+def private(response: HttpResponseBase) -> HttpResponseBase:
+    """Bytes that somebody paid for: kept by no cache, shown in no page, run by no browser."""
     response["Cache-Control"] = "private, no-store"
     response["X-Content-Type-Options"] = "nosniff"
     response["Content-Security-Policy"] = "default-src 'none'; sandbox"

@@ -2,16 +2,16 @@
 
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from catalog.models import File
-from fulfillment import library, links
+from fulfillment import library, links, zips
 from fulfillment.access import Actor, may_read
-from fulfillment.models import Delivery
+from fulfillment.models import Delivery, Download
 from fulfillment.resend import resend
 from orders.models import Order
 from orders.views import visible_orders
@@ -30,7 +30,9 @@ def link(request: HttpRequest, token: str) -> HttpResponse:
     if opened.expired:
         return _private(render(request, "fulfillment/link_expired.html", {"token": token, "sent": False}, status=410))
     items = library.items(Actor(link=order.reference), order=order)
-    context = {"token": token, "order": order, "items": items}
+    live = [item for item in items if item.editions]
+    files = sum(len(item.editions[0].files.all()) for item in live)
+    context = {"token": token, "order": order, "items": items, "is_ended": items and not live, "has_many": files > 1}
     return _private(render(request, "fulfillment/link.html", context))
 
 
@@ -46,6 +48,21 @@ def link_file(request: HttpRequest, token: str, file_id: int) -> HttpResponse:
         return _private(render(request, "fulfillment/access_ended.html", status=403))
     address = f"{reverse('download', args=[file.pk])}?{urlencode({'link': token})}"
     return HttpResponseRedirect(address, status=303)
+
+
+@never_cache
+@require_POST
+def link_zip(request: HttpRequest, token: str) -> HttpResponseBase:
+    """The newest edition of everything in the order as one ZIP. A button, because what GET leads to a scanner reads."""
+    opened = links.read(token)
+    if opened is None or not opened.is_open:
+        return HttpResponseRedirect(reverse("link", args=[token]), status=303)
+    order = get_object_or_404(Order, reference=opened.reference)
+    items = library.items(Actor(link=order.reference), order=order)
+    found = zips.entries(items, folders=len(items) > 1)
+    if not found:
+        return _private(zips.ended(request, items[0].entitlement if items else None))
+    return zips.respond(request, found, name=order.reference, via=Download.Via.LINK)
 
 
 @never_cache

@@ -8,9 +8,9 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from catalog import money
-from fulfillment import links
+from fulfillment import letters, links
 from fulfillment.models import Delivery, Entitlement
-from orders.models import OrderLine
+from orders.models import Order, OrderLine
 
 
 def compose(delivery: Delivery) -> EmailMultiAlternatives:
@@ -22,14 +22,23 @@ def compose(delivery: Delivery) -> EmailMultiAlternatives:
         body=render_to_string(f"emails/{delivery.kind}/body.txt", context),
         from_email=settings.DEFAULT_FROM_EMAIL,
         to=[delivery.recipient],
-        headers={"Message-ID": delivery.message_id, "Auto-Submitted": "auto-generated"},
+        headers={
+            "Message-ID": delivery.message_id,
+            "Auto-Submitted": "auto-generated",
+            **letters.headers(delivery),
+        },
     )
     mail.attach_alternative(render_to_string(f"emails/{delivery.kind}/body.html", context), "text/html")
     return mail
 
 
 def _context(delivery: Delivery) -> dict[str, Any]:
+    shop = {"link_hours": settings.LINK_HOURS, "site_name": settings.SITE_NAME, "site_url": settings.SITE_URL}
     order = delivery.order
+    return {**shop, **(letters.content(delivery) if order is None else _of_order(delivery, order))}
+
+
+def _of_order(delivery: Delivery, order: Order) -> dict[str, Any]:
     lines = list(order.lines.select_related("product", "entitlement"))
     return {
         "order": order,
@@ -40,9 +49,6 @@ def _context(delivery: Delivery) -> dict[str, Any]:
         "kept": _names(lines, Entitlement.State.ACTIVE),
         "again": _product_page(lines),
         "link": links.address(order),
-        "link_hours": settings.LINK_HOURS,
-        "site_name": settings.SITE_NAME,
-        "site_url": settings.SITE_URL,
     }
 
 

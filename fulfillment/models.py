@@ -11,6 +11,8 @@ from django.utils import timezone
 from catalog.models import File, Product
 from fulfillment.book_models import BooksCheck, Difference  # noqa: F401 - Django looks for models here
 from fulfillment.event_types import FRAUD_WARNING
+from fulfillment.news_models import Announcement, News  # noqa: F401 - the same
+from fulfillment.visits import LibraryVisit  # noqa: F401 - the same
 from orders.models import Order, OrderLine
 
 
@@ -122,6 +124,7 @@ class Entitlement(models.Model):
         )
         indexes = (
             models.Index("email", "product", name="entitlement_email_product"),
+            models.Index("product", "id", name="entitlement_owners"),
             models.Index("created_at", name="entitlement_disputed", condition=Q(reason="disputed")),
         )
 
@@ -141,7 +144,10 @@ class DeliveryQuerySet(models.QuerySet["Delivery"]):
 
 
 class Delivery(models.Model):
-    """The outbox: one row per mail, written in the transaction that made it necessary."""
+    """The outbox: one row per mail, written in the transaction that made it necessary.
+
+    A letter belongs to an address instead of an order: it tells of everything that was bought with it.
+    """
 
     class Kind(models.TextChoices):
         ORDER = "order", "order and its files"
@@ -150,6 +156,8 @@ class Delivery(models.Model):
         FAILED = "failed", "payment failed"
         REFUND = "refund"
         REFUND_FAILED = "refund_failed", "refund failed"
+        LOST = "lost", "everything bought"
+        NEWS = "news", "new editions"
 
     class State(models.TextChoices):
         PENDING = "pending"
@@ -161,11 +169,14 @@ class Delivery(models.Model):
 
     DUE_STATES = (State.PENDING, State.SENDING, State.UNCONFIRMED)
 
-    order = models.ForeignKey(Order, models.PROTECT, related_name="deliveries")
+    LETTERS = (Kind.LOST, Kind.NEWS)
+
+    order = models.ForeignKey(Order, models.PROTECT, null=True, blank=True, related_name="deliveries")
     kind = models.CharField(max_length=16, choices=Kind)
     seq = models.PositiveSmallIntegerField(default=1)
     recipient = models.CharField(max_length=254)
-    # Which of several happenings it tells of, by its id at Stripe, and the minor units that are its news.
+    # Which of several happenings it tells of, by its id at Stripe, and the minor units that are its news. A letter's is
+    # a random name.
     about = models.CharField(max_length=255, blank=True, default="", db_default="")
     amount = models.BigIntegerField(default=0, db_default=0)
     state = models.CharField(max_length=12, choices=State, default=State.PENDING)
@@ -191,6 +202,18 @@ class Delivery(models.Model):
             models.CheckConstraint(
                 condition=~Q(state="sent") | Q(sent_at__isnull=False), name="delivery_sent_has_time"
             ),
+            models.CheckConstraint(
+                condition=Q(kind__in=("lost", "news"), order__isnull=True) & ~Q(about="")
+                | ~Q(kind__in=("lost", "news")) & Q(order__isnull=False),
+                name="delivery_of_order_or_letter",
+            ),
+            models.UniqueConstraint("about", name="delivery_letter_once", condition=Q(order__isnull=True)),
+            # However often somebody asks for everything they bought, one mail at a time waits to be sent.
+            models.UniqueConstraint(
+                "recipient",
+                name="delivery_one_lost_waits",
+                condition=Q(kind="lost", state="pending", attempts=0),
+            ),
         )
         indexes = (
             models.Index(
@@ -205,9 +228,14 @@ class Delivery(models.Model):
         return f"{self.get_kind_display()} to {self.recipient}"
 
     @property
+    def name(self) -> str:
+        """The order it is about, or a letter's own name: never an address."""
+        return self.order.reference if self.order else self.about
+
+    @property
     def message_id(self) -> str:
         """The same for every attempt at this row, so that a repeat can be recognized as one."""
-        return f"<{self.order.reference}.{self.kind}.{self.seq}@{settings.MAIL_DOMAIN}>"
+        return f"<{self.name}.{self.kind}.{self.seq}@{settings.MAIL_DOMAIN}>"
 
 
 class DeliveryAttempt(models.Model):

@@ -54,7 +54,7 @@ def send(delivery_id: int) -> bool:
         log.warning("delivery %s went to another sender while this one slept", delivery.pk)
         return False
     except Exception as error:  # a mail that cannot be composed must not hold up the others
-        log.exception("delivery %s of order %s failed", delivery.pk, delivery.order.reference)
+        log.exception("delivery %s of %s failed", delivery.pk, _about(delivery))
         # A task's time limit may strike after the text has left.
         unknown = attempt.phase == DeliveryAttempt.Phase.BODY
         outcome = Outcome.UNCONFIRMED if unknown else Outcome.TEMPORARY
@@ -77,9 +77,10 @@ def _withdraw(delivery: Delivery, claim: uuid.UUID) -> bool:
     """Settle a mail that would tell what is no longer so. False when it is true again by now.
 
     The order's lock decides: whoever changes the order later sees that the mail was withdrawn, and writes another one
-    if there is need.
+    if there is need. A letter has none, and nobody who would need to see it.
     """
-    delivery.order = Order.objects.select_for_update(no_key=True).get(pk=delivery.order_id)
+    if delivery.order_id is not None:
+        delivery.order = Order.objects.select_for_update(no_key=True).get(pk=delivery.order_id)
     if still_true(delivery):
         return False
     held = Delivery.objects.filter(pk=delivery.pk, claim=claim)
@@ -132,7 +133,7 @@ def _record(delivery: Delivery, attempt: DeliveryAttempt, claim: uuid.UUID, resu
     row.next_attempt_at = Now() + wait
     row.claim, row.sent_at = None, timezone.now() if row.state == State.SENT else None
     row.save()
-    if row.state == State.SENT and (row.kind, row.seq) == (Delivery.Kind.ORDER, 1):
+    if row.state == State.SENT and delivery.order and (row.kind, row.seq) == (Delivery.Kind.ORDER, 1):
         transaction.on_commit(partial(measures.mail_accepted, delivery.order), robust=True)
     if row.state in (State.SENT, State.GAVE_UP):
         _tell(delivery, State(row.state), result.reply)
@@ -152,7 +153,17 @@ def _after(delivery: Delivery, outcome: DeliveryAttempt.Outcome) -> tuple[Delive
     return State.PENDING, BACK_OFF[delivery.attempts - 1]
 
 
+def _about(delivery: Delivery) -> str:
+    return f"{'order' if delivery.order else 'letter'} {delivery.name}"
+
+
 def _tell(delivery: Delivery, state: Delivery.State, reply: str = "") -> None:
+    """In the order's timeline. A letter that is refused is no matter for a person: it was asked for by an address that
+    does not exist, or tells of something that the library tells as well."""
+    if delivery.order is None:
+        if state == State.GAVE_UP:
+            log.warning("%s: mail given up: %s", _about(delivery), reply)
+        return
     # No address: the timeline outlives the wish to be forgotten.
     detail = f"{delivery.get_kind_display()}: {state.label}"
     if state == State.GAVE_UP:

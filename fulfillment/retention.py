@@ -9,7 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import SignIn
-from fulfillment.models import Download, StripeEvent
+from fulfillment.models import Delivery, Download, StripeEvent
 from orders.models import Order
 
 BATCH = 1000  # rows in one statement, so that no lock is held for long
@@ -19,6 +19,8 @@ KEEP_IDS = timedelta(days=400)
 # A bank may ask about a payment for 120 days, in rare cases for 540 after the purchase; most of it is long over by now.
 # https://docs.stripe.com/disputes/how-disputes-work
 KEEP_VISITORS = timedelta(days=400)
+# Somebody asked for what was bought with an address, and nothing was: it may be anybody's, and nobody needs the row.
+KEEP_ASKERS = timedelta(days=1)
 
 Say = Callable[[str], object]
 
@@ -62,6 +64,12 @@ def forget_visitors(*, dry_run: bool = False, say: Say = lambda _: None) -> Forg
         orders=_change(orders, say, buyer_address=None, buyer_agent=""),
         downloads=_change(downloads, say, address=None, agent=""),
     )
+
+
+def forget_askers(*, say: Say = lambda _: None) -> int:
+    """Delete letters that were never tried because nothing was bought with their address; how many. May be repeated."""
+    nothing = Delivery.objects.filter(kind=Delivery.Kind.LOST, state=Delivery.State.WITHDRAWN, attempt_log=None)
+    return _delete(nothing.filter(created_at__lt=timezone.now() - KEEP_ASKERS), say)
 
 
 def purge_events(*, older_than: timedelta, dry_run: bool = False, say: Say = lambda _: None) -> Purged:

@@ -119,19 +119,19 @@ def _mails(before: datetime) -> Iterator[Stuck]:
     made_good = Delivery.objects.filter(
         order=OuterRef("order"), state=Delivery.State.SENT, created_at__gt=OuterRef("created_at")
     )
-    given_up = Q(~Exists(made_good), state=Delivery.State.GAVE_UP)
+    # A letter that is refused is nothing to mend: nobody paid for it, and who asks for one again gets another.
+    given_up = Q(~Exists(made_good), state=Delivery.State.GAVE_UP, order__isnull=False)
     late = given_up | Q(state__in=Delivery.DUE_STATES, created_at__lt=before)
     replies = DeliveryAttempt.objects.filter(delivery=OuterRef("pk")).order_by("-pk").values("reply")[:1]
     mails = Delivery.objects.filter(late).select_related("order").annotate(last_reply=replies)
     for mail in mails.order_by("created_at")[:MOST]:
         gave_up = mail.state == Delivery.State.GAVE_UP
-        reference = mail.order.reference
         yield Stuck(
             what="mail given up" if gave_up else "mail not accepted",
-            which=reference,
+            which=mail.name,
             since=mail.created_at,
             why=f"{mail}: {mail.last_reply or 'no answer yet'}, {mail.attempts} tries",
-            mend=_manage("resend", reference, "--to ADDRESS") if gave_up else _manage("sweep"),
+            mend=_manage("resend", mail.name, "--to ADDRESS") if gave_up else _manage("sweep"),
         )
 
 

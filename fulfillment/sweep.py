@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 
 from catalog import covers, samples
 from catalog.models import Product, Sample
-from fulfillment import alerts, inbox, measures, outbox, refunding
+from fulfillment import alerts, inbox, measures, news, outbox, refunding
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, StripeEvent
 from orders import checkout, payments, refunds, stripe_api
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 Key = TypeVar("Key", int, str)
 
 BATCH = 200  # rows of each kind in one pass, so that no kind keeps the others waiting
+LETTERS = 20  # letters in one pass, where no mail about an order waits: the next one may
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Swept:
     mails: int = 0
     covers: int = 0
     samples: int = 0
+    news: int = 0  # editions whose owners were looked for
     failed: int = 0
     more: bool = False  # there may be more of a kind than one pass looks at
     stopping: Callable[[], bool] = lambda: False  # asked between two rows, so that a long pass ends when it is told to
@@ -44,12 +46,12 @@ class Swept:
     def __str__(self) -> str:
         return (
             f"{self.events} events, {self.orders} orders, {self.refunds} refunds, {self.mails} mails, "
-            f"{self.covers} covers, {self.samples} samples; {self.failed} to try again"
+            f"{self.covers} covers, {self.samples} samples, {self.news} news; {self.failed} to try again"
         )
 
     @property
     def work(self) -> int:
-        done = self.events + self.orders + self.refunds + self.mails + self.covers + self.samples
+        done = self.events + self.orders + self.refunds + self.mails + self.covers + self.samples + self.news
         return done + self.failed
 
 
@@ -57,6 +59,7 @@ def sweep() -> Swept:
     """One pass over everything that is due. May be repeated and run many times at once: each row is claimed."""
     swept = Swept()
     sweep_money(swept)
+    sweep_news(swept)
     sweep_mail(swept)
     sweep_covers(swept)
     alerts.check()
@@ -74,6 +77,13 @@ def sweep_money(swept: Swept) -> None:
 def sweep_mail(swept: Swept) -> None:
     measures.swept("mail")
     swept.mails = _each(_deliveries_due(), outbox.send, _mails_open, swept)
+
+
+def sweep_news(swept: Swept) -> None:
+    """Owners who are to hear of a new edition, and the mails whose time has come."""
+    measures.swept("news")
+    swept.news = _each(news.due(), news.find_owners, lambda _: 0, swept)
+    news.write_letters()
 
 
 def sweep_covers(swept: Swept) -> None:
@@ -137,7 +147,8 @@ def _orders_due() -> list[int]:
 
 def _deliveries_due() -> list[int]:
     due = Delivery.objects.due(Now()).filter(created_at__lte=_grace())
-    return list(due.order_by("next_attempt_at").values_list("pk", flat=True)[:BATCH])
+    due_ids = due.order_by("next_attempt_at").values_list("pk", flat=True)
+    return list(due_ids.filter(order__isnull=False)[:BATCH]) or list(due_ids[:LETTERS])
 
 
 def _products_wanting_covers() -> list[int]:

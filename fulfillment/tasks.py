@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from fulfillment import alerts, books, burst, heartbeats, inbox, outbox, retention
+from fulfillment import alerts, books, burst, heartbeats, inbox, news, outbox, retention
 from fulfillment import reconcile as reconciling
 from fulfillment import sweep as sweeping
 from orders import stripe_api
@@ -39,6 +39,12 @@ def send_delivery(delivery_id: int) -> None:
 
 
 @app.task(max_retries=2)
+def tell_owners() -> None:
+    heartbeats.alive("worker")
+    news.go_on()
+
+
+@app.task(max_retries=2)
 def sweep() -> None:
     sweeping.sweep()
 
@@ -58,6 +64,7 @@ def check_alerts() -> None:
 def purge_events(days: int) -> None:
     retention.purge_events(older_than=timedelta(days=days))
     retention.forget_visitors()
+    retention.forget_askers()
 
 
 # Acknowledged at once: it may take longer than the broker waits, and the next one makes up for one that was lost.

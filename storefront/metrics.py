@@ -86,7 +86,7 @@ class Backlog(Collector):
 def _backlog(now: datetime) -> Iterator[Metric]:
     yield from _events(now)
     yield from _deliveries(now)
-    given_up = Delivery.objects.filter(state=Delivery.State.GAVE_UP).count()
+    given_up = Delivery.objects.filter(state=Delivery.State.GAVE_UP, order__isnull=False).count()
     yield _gauge("shop_deliveries_given_up", "Mails refused, or tried for days.", given_up)
     attention = Order.objects.exclude(attention="").count()
     yield _gauge("shop_orders_attention", "Orders that need a person.", attention)

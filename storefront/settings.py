@@ -411,6 +411,9 @@ CELERY_BEAT_SCHEDULE = {
 
 PRODUCTS_PER_PAGE = 12
 LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its order's files
+NEWS_WAIT_MINUTES = number(
+    "NEWS_WAIT_MINUTES", 60
+)  # until owners hear of a new edition, so that one mail may tell of several
 # What shoppers are told about refunds, for the bank in a dispute. Only what they can read before they buy belongs here.
 REFUND_POLICY = optional("REFUND_POLICY", "").replace("\\n", "\n")
 OPEN_ORDER_SECONDS = number("OPEN_ORDER_SECONDS", 60)  # how old an open order is when the sweep asks Stripe

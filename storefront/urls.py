@@ -3,9 +3,10 @@
 from django.contrib import admin
 from django.urls import include, path
 
+from accounts import mail_choices
 from catalog import covers, feeds, samples, sitemaps
 from catalog import views as catalog
-from fulfillment import buying, downloads, library, link_pages, webhook, wrong_address
+from fulfillment import buying, downloads, library, link_pages, lost_link, webhook, wrong_address, zips
 from orders import views as orders
 from storefront import health, metrics
 
@@ -26,14 +27,20 @@ urlpatterns = [
     path("checkout/done/", buying.checkout_done, name="checkout_done"),
     path("checkout/cancelled/", orders.checkout_cancelled, name="checkout_cancelled"),
     path("library/", library.library, name="library"),
+    path("library/all.zip", zips.library_zip, name="library_zip"),
+    path("library/<slug:slug>/all.zip", zips.product_zip, name="product_zip"),
     path("downloads/<int:file_id>/", downloads.download, name="download"),
     path("links/<str:token>/", link_pages.link, name="link"),
     path("links/<str:token>/fresh/", link_pages.link_fresh, name="link_fresh"),
+    path("links/<str:token>/all.zip", link_pages.link_zip, name="link_zip"),
     path("links/<str:token>/files/<int:file_id>/", link_pages.link_file, name="link_file"),
+    path("lost/", lost_link.lost, name="lost"),
+    path("mails/<str:choice>/", mail_choices.mail_choice, name="mail_choice"),
     path("orders/", orders.order_list, name="orders"),
     path("orders/<slug:reference>/", orders.order_detail, name="order"),
     path("orders/<slug:reference>/link/", link_pages.order_link, name="order_link"),
     path("orders/<slug:reference>/address/", wrong_address.wrong_address, name="wrong_address"),
+    path("accounts/mails/", mail_choices.mail_choices, name="mail_choices"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),

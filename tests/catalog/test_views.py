@@ -226,7 +226,7 @@ def test_product_page_asks_the_database_the_same_for_few_and_many(
     product.tags.set(TagFactory.create_batch(files))
     for number in range(2, files + 1):
         FileFactory(edition=EditionFactory(product=product, number=number))
-    with django_assert_num_queries(6):  # the product, its editions, their files, its categories and tags, pages to look into
+    with django_assert_num_queries(6):  # the product, editions, files, categories, tags, pages to look into
         client.get(product.get_absolute_url())
     client.force_login(UserFactory())
     with django_assert_num_queries(10):  # and the session, the user, the proven addresses, what is owned
@@ -247,7 +247,7 @@ def test_looking_inside_takes_no_more_queries(
 ) -> None:
     product = ProductFactory()
     with_sample(product, pages=pages)
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         page = client.get(product.get_absolute_url())
     assert page.content.decode().count('<img src="/samples/') == 2 * pages  # in the strip, and large
 

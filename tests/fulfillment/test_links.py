@@ -188,3 +188,29 @@ def test_voiding_touches_no_other_order(client: Client, order: Order) -> None:
     token = links.token(other)
     links.void(order)
     assert client.get(f"/links/{token}/").status_code == 200
+
+
+@pytest.mark.parametrize("state", ["invalid", "voided", "expired", "ended"])
+def test_link_that_opens_nothing_says_why_and_what_to_do(client: Client, order: Order, state: str) -> None:
+    token = links.token(order)
+    why = {
+        "invalid": "Perhaps a part of it was lost on the way.",
+        "voided": "because it may have gone to a wrong address",
+        "expired": "Links work for a while only",
+        "ended": "This was refunded, so access to its files has ended.",
+    }[state]
+    if state == "invalid":
+        token = token[:-1]
+    if state == "voided":
+        links.void(order)
+    if state == "expired":
+        with hours_ago(49):
+            token = links.token(order)
+    if state == "ended":
+        Entitlement.objects.update(state="revoked", reason="refunded")
+    page = client.get(f"/links/{token}/").content.decode()
+    assert why in page
+    main = page.partition("<main")[2].partition("</main>")[0]
+    assert 'href="/lost/"' in main
+    assert 'href="mailto:' in main
+    assert "/downloads/" not in main

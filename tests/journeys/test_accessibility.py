@@ -27,6 +27,8 @@ def test_pages_before_buying_keep_nobody_out(page: Page, shop: Shop) -> None:
         "/accounts/signup/": "signup",
         "/accounts/password/reset/": "password-reset",
         "/checkout/done/": "success-unknown",
+        "/lost/": "lost",
+        "/lost/?sent=1": "lost-sent",
     }
     for address, name in addresses.items():
         page.goto(shop.url + address)
@@ -58,6 +60,6 @@ def test_pages_of_an_account_keep_nobody_out(page: Page, shop: Shop) -> None:
     check(page, "code")
     steps.enter_code(page, shop, email)
     check(page, "library-empty")
-    for name in ("orders", "accounts/email", "accounts/password/set"):
+    for name in ("orders", "accounts/email", "accounts/password/set", "accounts/mails"):
         page.goto(f"{shop.url}/{name}/")
         check(page, f"account-{name.rpartition('/')[2]}")

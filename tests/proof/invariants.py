@@ -30,14 +30,15 @@ WITH session AS (
     SELECT split_part(ltrim(message_id, '<'), '@', 1) AS name, "to"
     FROM jsonb_to_recordset(%(mails)s::jsonb) AS row (message_id text, "to" jsonb)
 ), outbox AS (
-    SELECT d.*, o.reference, o.email, concat(o.reference, '.', d.kind, '.', d.seq) AS name,
+    -- A letter belongs to no order, and is known by a name of its own.
+    SELECT d.*, o.reference, o.email, concat(coalesce(o.reference, d.about), '.', d.kind, '.', d.seq) AS name,
         count(a.id) FILTER (WHERE a.outcome = 'accepted') AS accepted,
         count(a.id) FILTER (WHERE a.outcome = 'permanent') AS refused,
         count(a.id) FILTER (WHERE a.outcome = 'unconfirmed') AS unconfirmed,
         count(a.id) FILTER (WHERE a.finished_at IS NULL) AS unfinished,
         count(a.id) FILTER (WHERE a.phase = 'body' AND a.finished_at IS NULL) AS dangling
     FROM fulfillment_delivery d
-    JOIN orders_order o ON o.id = d.order_id
+    LEFT JOIN orders_order o ON o.id = d.order_id
     LEFT JOIN fulfillment_deliveryattempt a ON a.delivery_id = d.id
     GROUP BY d.id, o.id
 ), excused AS (
@@ -219,7 +220,7 @@ INVARIANTS = {
 MOVES = ("facts_version", "next_check_at", "asked_at", "attempts", "next_attempt_at", "claim", "body")
 KEPT = (
     "orders_order", "orders_orderline", "orders_timelineentry", "fulfillment_stripeevent", "fulfillment_entitlement",
-    "fulfillment_delivery", "fulfillment_deliveryattempt",
+    "fulfillment_delivery", "fulfillment_deliveryattempt", "fulfillment_announcement", "fulfillment_news",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from django.apps import apps
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts import mail_choices
 from accounts.models import User
 from catalog.models import Product
 from fulfillment import links
@@ -79,6 +80,7 @@ class Shop:
             "number": 1,
             "file_id": line.edition.files.get().pk,
             "token": links.token(self.order),
+            "choice": mail_choices.address(BUYER).split("/")[-2],
             "reference": self.order.reference,
             "order_id": self.order.pk,
             "pk": 1,

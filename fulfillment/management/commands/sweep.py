@@ -50,7 +50,7 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stop.set())
         lanes = [
             threading.Thread(target=self._lane, args=(lane, seconds, stop), name=lane.__name__)
-            for lane in (sweep.sweep_money, sweep.sweep_mail, sweep.sweep_covers, tell_people)
+            for lane in (sweep.sweep_money, sweep.sweep_mail, sweep.sweep_covers, sweep.sweep_news, tell_people)
         ]
         self.stdout.write(f"sweeping every {seconds:g} s")
         for thread in lanes:
