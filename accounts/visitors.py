@@ -6,6 +6,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 AGENT_LENGTH = 200
+SIGN_IN = "sign_in"  # where a session keeps the id of the sign-in that it began with
 
 
 def address_of(request: HttpRequest) -> str | None:

@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "csp",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "accounts",
     "catalog",
     "orders",
@@ -248,11 +249,22 @@ ACCOUNT_FORMS = {
     "request_login_code": "accounts.forms.RequestLoginCodeForm",
     "reset_password": "accounts.forms.ResetPasswordForm",
 }
+# Passkeys are one more way in: whoever loses theirs still signs in by a mailed code.
+MFA_ADAPTER = "accounts.passkeys.PasskeyAdapter"
+MFA_SUPPORTED_TYPES = ["webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers offer passkeys over http on localhost alone
+MFA_FORMS = {"add_webauthn": "accounts.passkeys.AddForm", "edit_webauthn": "accounts.passkeys.RenameForm"}
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
-# allauth's limits, by address (networks, for IPv6) and by key; "checkout" is the shop's own, and its key a product.
+# allauth's limits, by address (networks, for IPv6) and by key; the shop's own are "checkout" by product, "billing" by
+# order, and "confirm", codes for what needs a second look, by user.
 CHECKOUTS_PER_NETWORK = number("CHECKOUTS_PER_NETWORK", 60)
 CHECKOUTS_PER_PRODUCT = number("CHECKOUTS_PER_PRODUCT", 1200)
-ACCOUNT_RATE_LIMITS = {"checkout": f"{CHECKOUTS_PER_NETWORK}/10m/ip,{CHECKOUTS_PER_PRODUCT}/10m/key"}
+ACCOUNT_RATE_LIMITS = {
+    "checkout": f"{CHECKOUTS_PER_NETWORK}/10m/ip,{CHECKOUTS_PER_PRODUCT}/10m/key",
+    "billing": "20/h/key",
+    "confirm": "5/10m/user",
+}
 
 
 # Browser security
@@ -412,6 +424,10 @@ CELERY_BEAT_SCHEDULE = {
 # How the shop behaves
 
 PRODUCTS_PER_PAGE = 12
+# Who sells, on every receipt: the shop's name and the sender of its mails, unless the law asks for more.
+SELLER_NAME = optional("SELLER_NAME", SITE_NAME)
+SELLER_ADDRESS = optional("SELLER_ADDRESS", "").replace("\\n", "\n")
+SELLER_TAX_ID = optional("SELLER_TAX_ID", "")
 LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its order's files
 # What shoppers are told about refunds, for the bank in a dispute. Only what they can read before they buy belongs here.
 REFUND_POLICY = optional("REFUND_POLICY", "").replace("\\n", "\n")

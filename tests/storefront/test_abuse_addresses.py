@@ -2,11 +2,10 @@
 
 import pytest
 from django.apps import apps
-from django.contrib.sessions.models import Session
 from django.http import HttpResponseBase
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import Session, User
 from catalog.models import File
 from fulfillment.models import Download, Entitlement
 from fulfillment.sweep import sweep
