@@ -72,11 +72,13 @@ def confirm(request: HttpRequest) -> HttpResponse:
             record_authentication(request, user, method="code", email=user.email, reauthenticated=True)
             return HttpResponseRedirect(_next(request), status=303)
         form.add_error("code", _("This is not the code, or it is too old. After three tries please ask for another."))
+    others = [way for way in get_adapter().get_reauthentication_methods(user) if way["id"] != "confirm"]
     context = {
         "form": form,
         "email": user.email,
         "sent": SESSION_KEY in request.session,
         "next": _next(request),
+        "reauthentication_alternatives": others,
     }
     return render(request, "account/confirm.html", context)
 

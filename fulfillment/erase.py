@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.apps import apps
@@ -149,7 +150,8 @@ def _forget_notices(orders: list[Order]) -> None:
 def _forget_choices(emails: list[str]) -> None:
     """Which mails somebody wants is kept by address, and does not go with the account."""
     if "mailchoice" in apps.all_models["accounts"]:
-        apps.all_models["accounts"]["mailchoice"].objects.filter(email__in=emails).delete()
+        choices: Any = apps.all_models["accounts"]["mailchoice"]
+        choices.objects.filter(email__in=emails).delete()
 
 
 def _forget_in_log(user: User) -> None:

@@ -87,8 +87,8 @@ def _mail_choices(user: User) -> list[Row]:
     """Which mails somebody wants, by address."""
     if "mailchoice" not in apps.all_models["accounts"]:
         return []
-    rows = apps.all_models["accounts"]["mailchoice"].objects.filter(email__in=proven_emails(user))
-    return _values(rows, "email", "new_editions", "changed_at")
+    choices: Any = apps.all_models["accounts"]["mailchoice"]
+    return _values(choices.objects.filter(email__in=proven_emails(user)), "email", "new_editions", "changed_at")
 
 
 def _orders(user: User) -> list[Row]:

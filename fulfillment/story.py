@@ -27,7 +27,7 @@ class Happening:
 def with_story(orders: OrderQuerySet) -> OrderQuerySet:
     """The orders with all that `story` reads, in seven queries however many there are."""
     # Of each file the first download: who reads a book every evening opened it once.
-    first = Download.objects.order_by("entitlement", "file", "started_at").distinct("entitlement", "file")
+    first = Download.objects.order_by("entitlement_id", "file_id", "started_at").distinct("entitlement_id", "file_id")
     return orders.prefetch_related(
         Prefetch("timeline", TimelineEntry.objects.filter(kind__in=TOLD)),
         Prefetch("deliveries", Delivery.objects.order_by("pk")),
