@@ -118,6 +118,7 @@ def _updated(order: Order) -> Iterator[Happening]:
         if right is None or not right.is_active or order.paid_at is None:
             continue
         for edition in line.product.editions.all():
-            if edition.published_at and edition.published_at > order.paid_at:
+            at = edition.published_at
+            if at and at > order.paid_at and edition.pk != line.edition_id:
                 words = _("A new edition of %(name)s came out; it is yours, too.") % {"name": line.name}
-                yield Happening(edition.published_at, "updated", words)
+                yield Happening(at, "updated", words)

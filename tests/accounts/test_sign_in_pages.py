@@ -103,8 +103,8 @@ def test_ended_session_is_not_saved_again(bob: User) -> None:
     """A request that was under way when its session ended may not bring it back."""
     phone = sign_in("Phone/1", bob)
     store = phone.session
+    store["late"] = True  # which reads it
     session_of(phone).delete()
-    store["late"] = True
     with pytest.raises(UpdateError):
         store.save()
     assert not is_in(phone)
