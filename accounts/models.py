@@ -18,6 +18,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.module_loading import import_string
 
 from accounts.addresses import normalize
+from accounts.visitors import device_of
 
 
 class UserManager(BaseUserManager["User"]):
@@ -79,6 +80,10 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def device(self) -> str:
+        return device_of(self.agent)
 
 
 class SessionQuerySet(models.QuerySet["Session"]):
