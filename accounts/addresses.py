@@ -1,11 +1,14 @@
 """E-mail addresses as keys: one spelling per mailbox, so that equality is identity."""
 
+import re
+
 import idna
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 from django.utils.translation import gettext as _
 
 MAX_LENGTH = 254  # RFC 5321, section 4.5.3.1.3, less the angle brackets
+ADDRESS = re.compile(r"""[^\s<>(),;:"']+@[^\s<>(),;:"']+""")
 
 
 def normalize(address: str) -> str:
@@ -38,3 +41,8 @@ def masked(address: str) -> str:
     """Enough of an address to recognize it, for what is kept longer than the address itself: "a…@example.com"."""
     local, at, domain = address.rpartition("@")
     return f"{local[:1]}…{at}{domain}" if at else "none"
+
+
+def without_addresses(text: str) -> str:
+    """A text that is kept for good, such as a mail server's reply, with each address in it masked."""
+    return ADDRESS.sub(lambda found: masked(found[0]), text)

@@ -1,17 +1,24 @@
-"""Who is asking: a user known by e-mail address."""
+"""Who is asking: a user known by e-mail address, and the browsers they are signed in with."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from allauth.account.models import EmailAddress
+from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
+from django.contrib.sessions.base_session import AbstractBaseSession
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.db.models import F
 from django.db.models.functions import Lower
 from django.db.models.lookups import Exact
+from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
+from django.utils.module_loading import import_string
 
 from accounts.addresses import normalize
+from accounts.visitors import device_of
 
 
 class UserManager(BaseUserManager["User"]):
@@ -73,6 +80,48 @@ class SignIn(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} at {self.at:%Y-%m-%d %H:%M:%S}"
+
+    @property
+    def device(self) -> str:
+        return device_of(self.agent)
+
+
+class SessionQuerySet(models.QuerySet["Session"]):
+    def live(self, now: datetime) -> "SessionQuerySet":
+        return self.filter(expire_date__gt=now)
+
+
+class Session(AbstractBaseSession):
+    """A browser that the shop knows again; with a user, one that is signed in. Ending it means deleting the row.
+
+    Written by storefront.sessions alone, which reads whose it is from what the session holds, so the two cannot differ.
+    No constraint ties it to its user: a request that is under way while its user is erased may still save its session.
+    """
+
+    user = models.ForeignKey(
+        User, models.CASCADE, null=True, db_constraint=False, related_name="sessions", editable=False
+    )
+    sign_in = models.ForeignKey(SignIn, models.DO_NOTHING, null=True, db_constraint=False, related_name="+")
+
+    objects: ClassVar = SessionQuerySet.as_manager()  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """What its owner may name it by: the key itself opens the account, so no page shows it."""
+        return salted_hmac("accounts.session", self.session_key, algorithm="sha256").hexdigest()[:32]
+
+    @classmethod
+    def get_session_store_class(cls) -> Any:
+        return import_string(f"{settings.SESSION_ENGINE}.SessionStore")
+
+
+def signed_in(request: HttpRequest) -> User:
+    """The user of a page that only they may see."""
+    assert isinstance(request.user, User)  # noqa: S101 - login_required lets nobody else in
+    return request.user
 
 
 class Attempts(models.Model):

@@ -40,7 +40,8 @@ def held(actor: Actor) -> EntitlementQuerySet:
     """Every entitlement that this actor holds, whatever its state."""
     theirs = Q(pk__in=[])
     if references := (actor.references | {actor.link}) - {""}:
-        lines = OrderLine.objects.filter(order__reference__in=references).values_list("pk", flat=True)
+        named = OrderLine.objects.filter(order__reference__in=references, order__erased_at=None)
+        lines = named.values_list("pk", flat=True)
         theirs |= Q(order_line__in=list(lines))  # a list of ids: an OR across tables would read them whole
     if actor.user:
         theirs |= Q(user=actor.user) | Q(email__in=proven_emails(actor.user))

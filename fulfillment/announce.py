@@ -20,10 +20,10 @@ def announce(order: Order, lines: list[OrderLine], refunds: Iterable[Refund] = (
     """Write each mail that is due and was never written; the ids of those that now wait to be sent.
 
     The caller holds the order's lock. May be repeated: one mail for one happening. `lines` are those that can be
-    delivered.
+    delivered. An order that was made anonymous has nobody to tell.
     """
     written = _written(order)
-    if order.email and (new := list(_new(order, lines, refunds, written))):
+    if order.email and not order.erased_at and (new := list(_new(order, lines, refunds, written))):
         # Somebody who asks for a mail once more does not wait for the lock: the number is theirs then.
         Delivery.objects.bulk_create(new, ignore_conflicts=True)
         written = _written(order)

@@ -125,7 +125,7 @@ def _order_from(facts: Facts) -> Order:
     return Order(
         reference=lost or new_reference(),
         user_id=original.user_id if original else None,
-        email=original.email if original else "",
+        email=original.email if original and not original.erased_at else "",
         source=Order.Source.CHECKOUT if original or lost else Order.Source.PAYMENT_LINK,
         stripe_session_id=facts.session_id,
         currency=original.currency if original else facts.currency,

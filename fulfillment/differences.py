@@ -186,6 +186,8 @@ def _no_mail(facts: Facts | None, order: Order) -> Iterator[Found]:
     mails = [mail for mail in order.deliveries.all() if mail.kind == Delivery.Kind.ORDER]
     if not order.is_paid or any(mail.state == Delivery.State.SENT for mail in mails):
         return
+    if order.erased_at and mails:  # whom it was for was forgotten since
+        return
     last = max(mails, key=lambda mail: mail.seq, default=None)
     waiting = [mail for mail in mails if mail.state in Delivery.DUE_STATES]
     mend = Mend.SEND if waiting else Mend.RESEND if last or not facts else Mend.REPLAY

@@ -10,6 +10,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
+from accounts.addresses import without_addresses
 from fulfillment import measures, smtp
 from fulfillment.announce import still_true
 from fulfillment.mails import compose
@@ -168,5 +169,5 @@ def _tell(delivery: Delivery, state: Delivery.State, reply: str = "") -> None:
     detail = f"{delivery.get_kind_display()}: {state.label}"
     if state == State.GAVE_UP:
         log.error("order %s: mail given up: %s", delivery.order.reference, reply)
-        detail += f", {reply}"
+        detail += f", {without_addresses(reply)}"
     delivery.order.timeline.create(kind=TimelineEntry.Kind.MAIL, door="outbox", detail=detail[:300])

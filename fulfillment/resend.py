@@ -7,7 +7,7 @@ from django.db import transaction
 from django.db.models import Max, Q
 from django.utils import timezone
 
-from accounts.addresses import masked, normalize
+from accounts.addresses import masked, normalize, without_addresses
 from fulfillment import links
 from fulfillment.models import Delivery, Entitlement
 from orders.models import Order, TimelineEntry
@@ -32,12 +32,12 @@ def resend(order: Order, kind: Delivery.Kind, *, wait: bool = False) -> Delivery
     """Write one more mail of this kind, to the order's own address, and wake a sender for it.
 
     None while the last one is under a minute old, unless the new one may `wait` until that minute is over; and for an
-    order that is not paid or has no address. Ten requests at once make one mail: the unique (order, kind, seq) lets
-    only one of them win.
+    order that is not paid, has no address or was made anonymous. Ten requests at once make one mail: the unique
+    (order, kind, seq) lets only one of them win.
     """
     now = timezone.now()
     last, free_at = _last(order, kind, now)
-    if not order.is_paid or not order.email or (free_at > now and not wait):
+    if not order.is_paid or not order.email or order.erased_at or (free_at > now and not wait):
         return None
     delivery, created = Delivery.objects.get_or_create(
         order=order,
@@ -86,6 +86,8 @@ def resend_order(
         raise ResendRefused(f"there is no order {reference}")
     if not Entitlement.objects.active(timezone.now()).filter(order_line__order=order).exists():
         raise ResendRefused(f"order {order.reference} ({order.get_state_display()}) gives access to nothing")
+    if order.erased_at:
+        raise ResendRefused(f"order {order.reference} was made anonymous: its buyer asked to be forgotten")
     if at_most is not None and order.timeline.filter(door=door).count() >= at_most:
         raise ResendRefused(f"order {order.reference} was sent again {at_most} times already")
     before = _correct(order, address, reason=reason, door=door) if address not in ("", order.email) else None
@@ -117,7 +119,7 @@ def _correct(order: Order, address: str, *, reason: str, door: str) -> str:
 
 
 def _because(reason: str) -> str:
-    return f" ({reason})" if reason else ""
+    return f" ({without_addresses(reason)})" if reason else ""
 
 
 def _note(order: Order, detail: str, door: str) -> None:

@@ -14,11 +14,20 @@ from django.utils import timezone
 
 from catalog import money
 from catalog.models import Edition, Product
+from orders.billing_models import Billing  # noqa: F401 - Django looks for models here
 
 if TYPE_CHECKING:
     from accounts.models import User
 
 REFERENCE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"  # nothing that is read aloud as something else
+
+# What stands for the address of a buyer who was forgotten: a name of its own for each order, in a domain that has no
+# mailbox and never will. RFC 2606, section 2.
+NOBODY = "@invalid"
+
+
+def new_nobody() -> str:
+    return f"erased-{secrets.token_hex(8)}{NOBODY}"
 
 
 def new_reference() -> str:
@@ -101,6 +110,8 @@ class Order(models.Model):
     # Where "Buy" was pressed last, for the bank should it ask; emptied after `retention.KEEP_VISITORS`.
     buyer_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
     buyer_agent = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
+    # When its buyer was forgotten. The money's rows stay; who paid is gone, and must not come back from Stripe.
+    erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = OrderQuerySet.as_manager()
 
@@ -117,6 +128,10 @@ class Order(models.Model):
                 condition=Q(refunded__gte=0, refunded__lte=F("total")), name="order_refunded_within_total"
             ),
             models.CheckConstraint(condition=~Q(state="paid") | Q(paid_at__isnull=False), name="order_paid_has_time"),
+            models.CheckConstraint(
+                condition=Q(erased_at=None) | Q(user=None, email__endswith=NOBODY, buyer_address=None, buyer_agent=""),
+                name="order_erased_names_nobody",
+            ),
             models.UniqueConstraint(
                 "checkout_key",
                 name="order_one_open_checkout",
@@ -192,7 +207,8 @@ class OrderLine(models.Model):
 
 
 class TimelineEntry(models.Model):
-    """One thing that happened to an order. Written once: the database refuses to change or delete it."""
+    """One thing that happened to an order. Written once: the database refuses to change or delete it, but for the
+    addresses in the details of an order whose buyer was forgotten."""
 
     class Kind(models.TextChoices):
         CREATED = "created"
@@ -204,6 +220,7 @@ class TimelineEntry(models.Model):
         ATTENTION = "attention"
         MAIL = "mail"
         BY_HAND = "by_hand", "by hand"
+        BILLING = "billing", "details for the receipt"
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="timeline")
     at = models.DateTimeField(default=timezone.now)

@@ -76,7 +76,7 @@ def absorb(order: Order, lines: list[OrderLine], facts: Facts, *, now: datetime,
     changes nothing. The caller holds the order's lock and has ruled out staleness.
     """
     before = (order.state, order.refunded, order.dispute, order.attention)
-    if order.paid_at is None or not order.email:
+    if not order.erased_at and (order.paid_at is None or not order.email):
         order.email = _usable_email(facts.email) or order.email
     order.state = state_of(facts)
     order.total = facts.amount_total

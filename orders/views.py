@@ -2,7 +2,7 @@
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -14,7 +14,7 @@ from orders.models import Order, OrderQuerySet
 
 def visible_orders(request: HttpRequest) -> OrderQuerySet:
     """The orders this visitor may see: their own, and those their browser began."""
-    began = Order.objects.filter(reference__in=browser.references(request))
+    began = Order.objects.filter(reference__in=browser.references(request), erased_at=None)
     if isinstance(request.user, User):
         return Order.objects.owned_by(request.user, proven_emails(request.user)) | began
     return began
@@ -26,15 +26,6 @@ def visible_orders(request: HttpRequest) -> OrderQuerySet:
 def order_list(request: HttpRequest) -> HttpResponse:
     orders = visible_orders(request).confirmed().prefetch_related("lines")[:200]
     return render(request, "orders/list.html", {"orders": orders})
-
-
-@never_cache
-@require_safe
-def order_detail(request: HttpRequest, reference: str) -> HttpResponse:
-    orders = visible_orders(request).prefetch_related("lines__product")
-    order = get_object_or_404(orders, reference=reference)
-    context = {"order": order, "may_correct": browser.may_correct(request, order)}
-    return render(request, "orders/detail.html", context)
 
 
 @never_cache

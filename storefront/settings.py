@@ -73,6 +73,7 @@ INSTALLED_APPS = [
     "csp",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "accounts",
     "catalog",
     "orders",
@@ -248,9 +249,22 @@ ACCOUNT_FORMS = {
     "request_login_code": "accounts.forms.RequestLoginCodeForm",
     "reset_password": "accounts.forms.ResetPasswordForm",
 }
+# Passkeys are one more way in: whoever loses theirs still signs in by a mailed code.
+MFA_ADAPTER = "accounts.passkeys.PasskeyAdapter"
+MFA_SUPPORTED_TYPES = ["webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS  # browsers offer passkeys over http on localhost alone
+MFA_FORMS = {
+    "add_webauthn": "accounts.passkeys.AddForm",
+    "edit_webauthn": "accounts.passkeys.RenameForm",
+    "login_webauthn": "accounts.passkeys.LoginForm",
+    "reauthenticate_webauthn": "accounts.passkeys.ReauthenticateForm",
+}
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 CHECKOUTS_PER_NETWORK = number("CHECKOUTS_PER_NETWORK", 60)
 CHECKOUTS_PER_PRODUCT = number("CHECKOUTS_PER_PRODUCT", 1200)
+# allauth's limits for pages of the shop's own: "billing" by order, and "confirm", codes for what needs a second look.
+ACCOUNT_RATE_LIMITS = {"billing": "20/h/key", "confirm": "5/10m/user"}
 
 
 # Browser security
@@ -410,6 +424,10 @@ CELERY_BEAT_SCHEDULE = {
 # How the shop behaves
 
 PRODUCTS_PER_PAGE = 12
+# Who sells, on every receipt: the shop's name and the sender of its mails, unless the law asks for more.
+SELLER_NAME = optional("SELLER_NAME", SITE_NAME)
+SELLER_ADDRESS = optional("SELLER_ADDRESS", "").replace("\\n", "\n")
+SELLER_TAX_ID = optional("SELLER_TAX_ID", "")
 LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its order's files
 NEWS_WAIT_MINUTES = number(
     "NEWS_WAIT_MINUTES", 60

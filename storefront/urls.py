@@ -3,10 +3,22 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from accounts import mail_choices
+from accounts import confirm, mail_choices, sign_in_pages
 from catalog import covers, feeds, samples, sitemaps
 from catalog import views as catalog
-from fulfillment import buying, downloads, library, link_pages, lost_link, webhook, wrong_address, zips
+from fulfillment import (
+    buying,
+    downloads,
+    library,
+    link_pages,
+    lost_link,
+    order_page,
+    privacy_pages,
+    webhook,
+    wrong_address,
+    zips,
+)
+from orders import billing
 from orders import views as orders
 from storefront import health, metrics
 
@@ -37,9 +49,19 @@ urlpatterns = [
     path("lost/", lost_link.lost, name="lost"),
     path("mails/<str:choice>/", mail_choices.mail_choice, name="mail_choice"),
     path("orders/", orders.order_list, name="orders"),
-    path("orders/<slug:reference>/", orders.order_detail, name="order"),
+    path("orders/<slug:reference>/", order_page.order_detail, name="order"),
+    path("orders/<slug:reference>/receipt/", order_page.receipt, name="receipt"),
+    path("orders/<slug:reference>/details/", billing.billing, name="billing"),
     path("orders/<slug:reference>/link/", link_pages.order_link, name="order_link"),
     path("orders/<slug:reference>/address/", wrong_address.wrong_address, name="wrong_address"),
+    path("accounts/", sign_in_pages.account, name="account"),
+    path("accounts/confirm/", confirm.confirm, name="account_confirm"),
+    path("accounts/sessions/", sign_in_pages.session_list, name="account_sessions"),
+    path("accounts/sessions/others/end/", sign_in_pages.end_other_sessions, name="account_end_other_sessions"),
+    path("accounts/sessions/<slug:name>/end/", sign_in_pages.end_session, name="account_end_session"),
+    path("accounts/data/", privacy_pages.data, name="account_data"),
+    path("accounts/data/download/", privacy_pages.download_data, name="account_download_data"),
+    path("accounts/erase/", privacy_pages.erase, name="account_erase"),
     path("accounts/mails/", mail_choices.mail_choices, name="mail_choices"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),

@@ -8,8 +8,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("accounts", "0004_mail_choices"),
-        ("catalog", "0003_prices_in_stripe"),
+        ("accounts", "0005_mail_choices"),
+        ("catalog", "0005_look_inside"),
         ("fulfillment", "0007_event_endpoint"),
         ("orders", "0004_refund_requests"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),

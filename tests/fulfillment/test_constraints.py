@@ -121,6 +121,42 @@ def test_i10_timeline_is_append_only(statement: str) -> None:
         cursor.execute(statement)
 
 
+FORGOTTEN = "UPDATE orders_order SET erased_at = now(), email = 'erased-1@invalid', buyer_agent = ''"
+TAKEN_OUT = "UPDATE orders_timelineentry SET detail = 'mail: gave up, 550 <…>: unknown'"
+
+
+def test_timeline_loses_addresses_once_its_buyer_is_forgotten_and_nothing_else() -> None:
+    sold = order()
+    sold.timeline.create(kind="mail", door="outbox", detail="mail: gave up, 550 <bob@example.com>: unknown")
+    tries = [
+        TAKEN_OUT,  # not erased yet
+        "UPDATE orders_timelineentry SET detail = ''",
+        f"{TAKEN_OUT}, at = now()",
+        f"{TAKEN_OUT}, kind = 'state'",
+        "DELETE FROM orders_timelineentry",
+    ]
+    with connection.cursor() as cursor:
+        for number, statement in enumerate(tries):
+            with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+                cursor.execute(statement)
+            if number == 0:
+                cursor.execute(FORGOTTEN)
+        cursor.execute(TAKEN_OUT)
+    assert sold.timeline.get().detail == "mail: gave up, 550 <…>: unknown"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"email": "bob@example.com"}, {"email": ""}, {"buyer_address": "192.0.2.1"}, {"buyer_agent": "Firefox"}],
+)
+def test_erased_order_names_nobody(change: dict[str, str]) -> None:
+    sold = order()
+    with connection.cursor() as cursor:
+        cursor.execute(FORGOTTEN)
+    with pytest.raises(IntegrityError, match="order_erased_names_nobody"), transaction.atomic():
+        Order.objects.filter(pk=sold.pk).update(**change)
+
+
 @pytest.mark.parametrize("change", [{"key": "other"}, {"sha256": "0" * 64}])
 def test_f56_s54_file_that_was_sold_is_neither_deleted_nor_exchanged(change: dict[str, str]) -> None:
     sold = order().lines.get().edition.files.get()

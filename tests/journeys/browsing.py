@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 SCREENSHOTS = Path(__file__).resolve().parent.parent / "screenshots"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage"]
 WIDE, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=390, height=844)
+HERE = {"127.0.0.1", "localhost"}
 SERIOUS = {"serious", "critical"}
 LIGHT: dict[str, Any] = {"resultTypes": ["violations"]}
 DARK = {**LIGHT, "runOnly": ["color-contrast"]}  # the dark differs in nothing but its colours
@@ -60,7 +61,7 @@ class Browsing:
 
     def _request(self, request: Request) -> None:
         parts = urlsplit(request.url)
-        if parts.scheme != "data" and parts.hostname != "127.0.0.1":
+        if parts.scheme != "data" and parts.hostname not in HERE:
             self.problems.append(f"to another host: {request.url}")
 
     def _failed(self, request: Request) -> None:

@@ -60,6 +60,7 @@ def test_pages_of_an_account_keep_nobody_out(page: Page, shop: Shop) -> None:
     check(page, "code")
     steps.enter_code(page, shop, email)
     check(page, "library-empty")
-    for name in ("orders", "accounts/email", "accounts/password/set", "accounts/mails"):
+    pages = ("orders", "accounts", "accounts/email", "accounts/password/set", "accounts/mails", "accounts/2fa")
+    for name in (*pages, "accounts/confirm"):
         page.goto(f"{shop.url}/{name}/")
         check(page, f"account-{name.rpartition('/')[2]}")

@@ -31,7 +31,7 @@ WITH session AS (
     FROM jsonb_to_recordset(%(mails)s::jsonb) AS row (message_id text, "to" jsonb)
 ), outbox AS (
     -- A letter belongs to no order, and is known by a name of its own.
-    SELECT d.*, o.reference, o.email, concat(coalesce(o.reference, d.about), '.', d.kind, '.', d.seq) AS name,
+    SELECT d.*, o.reference, o.email, o.erased_at, concat(coalesce(o.reference, d.about), '.', d.kind, '.', d.seq) AS name,
         count(a.id) FILTER (WHERE a.outcome = 'accepted') AS accepted,
         count(a.id) FILTER (WHERE a.outcome = 'permanent') AS refused,
         count(a.id) FILTER (WHERE a.outcome = 'unconfirmed') AS unconfirmed,
@@ -109,8 +109,9 @@ INVARIANTS = {
         SELECT concat('mail ', coalesce(o.name, nullif(m.name, ''), 'of nobody'), ' went to ', m."to",
             ' instead of ', coalesce(o.recipient, 'nobody'))
         FROM mail m LEFT JOIN outbox o ON o.name = m.name
-        WHERE CASE WHEN o.id IS NULL THEN NOT m."to" <@ %(staff)s::jsonb
-                   ELSE m."to" <> jsonb_build_array(o.recipient) END
+        WHERE o.erased_at IS NULL  -- whom it was for is forgotten
+            AND CASE WHEN o.id IS NULL THEN NOT m."to" <@ %(staff)s::jsonb
+                     ELSE m."to" <> jsonb_build_array(o.recipient) END
         UNION ALL
         SELECT concat('mail ', o.name, ' is for ', o.recipient, ', and the order for ', o.email) FROM outbox o
         WHERE o.recipient <> o.email AND NOT EXISTS (SELECT FROM orders_timelineentry t
@@ -201,6 +202,17 @@ INVARIANTS = {
         UNION ALL
         SELECT concat(event_id, ' has livemode ', livemode, ' and is ', state) FROM fulfillment_stripeevent
         WHERE livemode <> %(livemode)s::boolean AND state <> 'ignored'""",
+    "I21 the forgotten stay forgotten": """
+        SELECT concat('order ', o.reference, ' was erased, and ', left_over.what, ' names somebody')
+        FROM orders_order o, LATERAL (
+            SELECT 'the order' AS what WHERE o.user_id IS NOT NULL OR o.email NOT LIKE '%%@invalid'
+                OR o.buyer_address IS NOT NULL OR o.buyer_agent <> ''
+            UNION ALL SELECT 'a mail' FROM fulfillment_delivery WHERE order_id = o.id AND recipient <> o.email
+            UNION ALL SELECT 'an entitlement' FROM fulfillment_entitlement e
+                JOIN orders_orderline l ON l.id = e.order_line_id
+                WHERE l.order_id = o.id AND (e.user_id IS NOT NULL OR e.email <> o.email)
+            UNION ALL SELECT 'a receipt' FROM orders_billing WHERE order_id = o.id) AS left_over
+        WHERE o.erased_at IS NOT NULL""",
     "I18 in time after the healing": """
         SELECT concat('order ', o.reference, ' reached ', 'its ' || late.what, ' ',
             extract(epoch FROM late.at - %(healed_at)s::timestamptz)::int, ' seconds after all was well')

@@ -29,7 +29,7 @@ from tests.servers import ENVIRONMENT, ignore_dotenv, make_folder, start_servers
 
 Tell = Callable[[str], None]
 
-WRITTEN = ("orders_%", "fulfillment_%", "django_session")  # the tables that a flow writes to
+WRITTEN = ("orders_%", "fulfillment_%", "accounts_session")  # the tables that a flow writes to
 
 
 class RemoteWorld(World):

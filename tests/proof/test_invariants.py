@@ -48,6 +48,14 @@ def history(kind: str, detail: str, door: str = "test") -> str:
     return f"INSERT INTO orders_timelineentry (order_id, at, kind, door, detail) SELECT {entry} FROM orders_order"  # noqa: S608
 
 
+FORGOTTEN = (
+    """UPDATE orders_order SET erased_at = now(), email = 'erased-1@invalid', user_id = NULL, buyer_address = NULL,
+        buyer_agent = ''""",
+    "UPDATE fulfillment_delivery SET recipient = 'erased-1@invalid'",
+    "UPDATE fulfillment_entitlement SET email = 'erased-1@invalid', user_id = NULL",
+)
+
+
 BROKEN: list[tuple[str, str, Callable[[], list[str]]]] = [
     (
         "I1 acked is stored",
@@ -103,6 +111,23 @@ BROKEN: list[tuple[str, str, Callable[[], list[str]]]] = [
         "I5 one mail row",
         "is open and has 1 mails",
         lambda: ["UPDATE orders_order SET state = 'open', paid_at = NULL"],
+    ),
+    *(
+        ("I21 the forgotten stay forgotten", f"erased, and {what} names somebody", lambda row=row: [*FORGOTTEN, row])
+        for what, row in (
+            ("a mail", "UPDATE fulfillment_delivery SET recipient = 'back@example.com'"),
+            ("an entitlement", "UPDATE fulfillment_entitlement SET email = 'back@example.com'"),
+            (
+                "a receipt",
+                """INSERT INTO orders_billing (order_id, name, address, vat_number, changed_at)
+                    SELECT id, 'Bob', '', '', now() FROM orders_order""",
+            ),
+            (
+                "the order",
+                """ALTER TABLE orders_order DROP CONSTRAINT order_erased_names_nobody;
+                    UPDATE orders_order SET email = 'back@example.com'""",
+            ),
+        )
     ),
     ("I6 accepted once", "2 times", lambda: [DROP["accepted"], copy_of("fulfillment_deliveryattempt")]),
     (

@@ -3,17 +3,21 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from django.apps import apps
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from accounts import mail_choices
 from accounts.models import User
+from accounts.models import Session, User
 from catalog.models import Product
 from fulfillment import links
 from fulfillment.models import Delivery, Download, Entitlement, StripeEvent
+from orders.billing_models import Billing
 from orders.models import Order
 from tests.factories import CategoryFactory, OrderFactory, ProductFactory, UserFactory
 
@@ -49,6 +53,7 @@ class Shop:
     """A buyer with one order of an archived book, somebody else with an order of another, staff, and the owner."""
 
     order: Order
+    session: Session  # where the buyer is signed in
     buyer: User
     other: User
     staff: User
@@ -88,6 +93,7 @@ class Shop:
             "app_label": "orders",
             "url": "nowhere",
             "id": self.buyer.pk,
+            "name": self.session.name,
         }
         return values[name]
 
@@ -115,8 +121,12 @@ def shop() -> Shop:
     Delivery.objects.create(order=order, kind="order", recipient=BUYER)
     Download.objects.create(entitlement=entitlement, file=line.edition.files.get(), via="library", address="192.0.2.7")
     StripeEvent.objects.create(event_id="evt_1", type="checkout.session.completed", body=f'"{BUYER}"'.encode())
+    Billing.objects.create(order=order, name=f"Mr {TITLE}")
     return Shop(
         order=order,
+        session=Session.objects.create(
+            session_key="k" * 32, user=buyer, expire_date=timezone.now() + timedelta(days=1)
+        ),
         buyer=buyer,
         other=other,
         staff=UserFactory(email="staff@example.com", is_staff=True),

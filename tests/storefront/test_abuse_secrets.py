@@ -30,7 +30,7 @@ def every_text_stored() -> str:
     with connection.cursor() as cursor:
         cursor.execute(
             """SELECT tablename FROM pg_tables
-               WHERE schemaname = 'public' AND tablename NOT IN ('django_session', 'cache')"""
+               WHERE schemaname = 'public' AND tablename NOT IN ('accounts_session', 'cache')"""
         )
         tables = [row[0] for row in cursor.fetchall()]
         found = []

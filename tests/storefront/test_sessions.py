@@ -18,7 +18,7 @@ def test_database_that_fails_is_not_the_visitors_fault() -> None:
     with psycopg.connect(
         host=named["HOST"], port=named["PORT"] or None, user=named["USER"], dbname=named["NAME"]
     ) as other:
-        other.execute("SELECT * FROM django_session FOR UPDATE")
+        other.execute("SELECT * FROM accounts_session FOR UPDATE")
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = '100ms'")
         with pytest.raises(OperationalError, match="statement timeout"):
