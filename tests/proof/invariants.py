@@ -31,7 +31,8 @@ WITH session AS (
     FROM jsonb_to_recordset(%(mails)s::jsonb) AS row (message_id text, "to" jsonb)
 ), outbox AS (
     -- A letter belongs to no order, and is known by a name of its own.
-    SELECT d.*, o.reference, o.email, o.erased_at, concat(coalesce(o.reference, d.about), '.', d.kind, '.', d.seq) AS name,
+    SELECT d.*, o.reference, o.email, o.erased_at,
+        concat(coalesce(o.reference, d.about), '.', d.kind, '.', d.seq) AS name,
         count(a.id) FILTER (WHERE a.outcome = 'accepted') AS accepted,
         count(a.id) FILTER (WHERE a.outcome = 'permanent') AS refused,
         count(a.id) FILTER (WHERE a.outcome = 'unconfirmed') AS unconfirmed,

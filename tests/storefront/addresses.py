@@ -12,7 +12,6 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 
 from accounts import mail_choices
-from accounts.models import User
 from accounts.models import Session, User
 from catalog.models import Product
 from fulfillment import links
