@@ -6,15 +6,22 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import translation
 
 from catalog import money
 from fulfillment import links
 from fulfillment.models import Delivery, Entitlement
+from orders import language
 from orders.models import OrderLine
 
 
 def compose(delivery: Delivery) -> EmailMultiAlternatives:
-    """The mail of one delivery: subject, text and HTML from templates/emails/<kind>/."""
+    """The mail of one delivery, in its buyer's language: subject, text and HTML from templates/emails/<kind>/."""
+    with translation.override(language.of_mails(delivery.order.language)):
+        return _compose(delivery)
+
+
+def _compose(delivery: Delivery) -> EmailMultiAlternatives:
     context = _context(delivery)
     subject = render_to_string(f"emails/{delivery.kind}/subject.txt", context)
     mail = EmailMultiAlternatives(
