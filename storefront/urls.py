@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.i18n import set_language
 
@@ -29,7 +30,7 @@ urlpatterns = [
     path("orders/<slug:reference>/link/", link_pages.order_link, name="order_link"),
     path("orders/<slug:reference>/address/", wrong_address.wrong_address, name="wrong_address"),
     # Nothing but the language follows from it, and a token would set a cookie on every page that has the switch.
-    path("language/", csrf_exempt(set_language), name="set_language"),
+    path("language/", csrf_exempt(never_cache(set_language)), name="set_language"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),

@@ -31,8 +31,8 @@ CREATE = names(
 )
 # https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-locale
 LOCALES = tuple(
-    "auto bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hr hu id it ja ko lt lv ms mt nb nl pl pt pt-BR ro ru sk "
-    "sl sv th tr vi zh zh-HK zh-TW".split()
+    "auto bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hr hu id it ja ko lt lv ms mt nb nl pl pt pt-BR ro ru "
+    "sk sl sv th tr vi zh zh-HK zh-TW".split()
 )
 HALF_HOUR = 1800
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
