@@ -3,11 +3,11 @@
 import html
 import re
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import pytest
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory
 from django.utils import timezone, translation
@@ -171,9 +171,9 @@ def test_error_page_is_german_throughout(rf: RequestFactory, template: str) -> N
     assert '<html lang="de"' in page
 
 
-@pytest.mark.parametrize("view", [defaults.server_error, lambda request: defaults.bad_request(request, OSError())])
+@pytest.mark.parametrize("view", [defaults.server_error, partial(defaults.bad_request, exception=OSError())])
 def test_error_page_without_a_context_knows_the_language(
-    rf: RequestFactory, view: Callable[[HttpRequest], Any]
+    rf: RequestFactory, view: Callable[[HttpRequest], HttpResponse]
 ) -> None:
     for language, word in (("de", "Zurück zum Shop"), ("en", "Back to the shop")):
         with translation.override(language):
@@ -292,8 +292,8 @@ def test_s61_cookie_with_another_language_is_as_none(german: Client, value: str)
 @pytest.mark.parametrize(
     "path",
     [
-        "/", "/?category=art", "/products/umsonst/", "/nowhere/", "/checkout/done/", "/checkout/cancelled/", "/library/",
-        "/orders/", "/links/nonsense/", "/language/", "/healthz", "/readyz", "/static/shop.css",
+        "/", "/?category=art", "/products/umsonst/", "/nowhere/", "/checkout/done/", "/checkout/cancelled/",
+        "/library/", "/orders/", "/links/nonsense/", "/language/", "/healthz", "/readyz", "/static/shop.css",
     ],
 )  # fmt: skip
 def test_no_cookie_comes_before_one_is_needed(german: Client, path: str) -> None:
