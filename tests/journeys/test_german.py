@@ -1,4 +1,4 @@
-"""A reader whose browser speaks German buys, reads the mail, downloads and signs in, and never meets an English word."""
+"""A reader whose browser speaks German buys, reads the mail, downloads and signs in, all of it in German."""
 
 import re
 from pathlib import Path
@@ -74,9 +74,9 @@ def test_a_german_reader_makes_an_account(page: Page, browsing: Browsing, shop: 
     for name in ("library", "orders", "accounts/email", "accounts/password/set"):
         page.goto(f"{shop.url}/{name}/")
         look(page, name.rpartition("/")[2])
-    browsing.expect(404, "/nowhere/")
-    page.goto(f"{shop.url}/nowhere/")
-    look(page, "missing")
+    browsing.expect(404, "/links/")
+    page.goto(f"{shop.url}/links/nonsense/")
+    look(page, "link-invalid")
 
 
 def test_the_switch_leads_back_to_the_same_page(page: Page, shop: Shop) -> None:
