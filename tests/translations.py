@@ -18,10 +18,11 @@ from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).parents[1]
 LOCALE = ROOT / "locale"
-LANGUAGES = ("de",)  # beside English, which stands in the sources
+LANGUAGES = tuple(sorted(path.name for path in LOCALE.iterdir()))  # beside English, which stands in the sources
 PACKAGES = ("accounts", "catalog", "orders", "fulfillment", "storefront")
 FUNCTIONS: dict[str, tuple[int | tuple[int, str], ...] | None] = {
     "_": None,
+    "lazy": None,
     "gettext": None,
     "gettext_lazy": None,
     "gettext_noop": None,

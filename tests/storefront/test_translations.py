@@ -7,7 +7,17 @@ import pytest
 from babel.messages.catalog import Message
 from django.conf import settings
 
-from tests.translations import LANGUAGES, compiled, extracted, folder, is_translated, messages, sources, written
+from tests.translations import (
+    FUNCTIONS,
+    LANGUAGES,
+    compiled,
+    extracted,
+    folder,
+    is_translated,
+    messages,
+    sources,
+    written,
+)
 
 PLACE = re.compile(r"%\(\w+\)s|%%|%[a-z]")
 TAG = re.compile(r"</?\w+[^>]*>")
@@ -68,6 +78,14 @@ def test_nothing_obsolete_or_fuzzy_is_kept(language: str) -> None:
     text = (folder(language) / "django.po").read_text()
     assert "#~" not in text
     assert ", fuzzy" not in text
+
+
+def test_every_name_that_gettext_goes_by_is_read(language: str) -> None:
+    code = "".join(source for path, source in sources() if path.endswith(".py"))
+    imported = re.findall(r"^from django\.utils\.translation import (.+)$", code, re.MULTILINE)
+    names = {one.rpartition(" as ")[2].strip() for line in imported for one in line.split(",") if "gettext" in one}
+    assert names <= set(FUNCTIONS)
+    assert names >= {"_", "lazy", "gettext", "gettext_lazy", "gettext_noop"}
 
 
 def test_reader_finds_strings_of_every_kind(language: str) -> None:
