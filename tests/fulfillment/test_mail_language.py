@@ -30,7 +30,7 @@ def send_all() -> list[tuple[str, str]]:
     mail.outbox.clear()
     for delivery in Delivery.objects.filter(state=Delivery.State.PENDING).order_by("pk"):
         outbox.send(delivery.pk)
-    return [(message.subject, str(message.body)) for message in mail.outbox]
+    return [(str(message.subject), str(message.body)) for message in mail.outbox]
 
 
 def locale_of(world: World, order: Order) -> str | None:
