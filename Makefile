@@ -12,7 +12,7 @@ FOR_RUN := $(VENV)/.for-run
 FOR_DEV := $(VENV)/.for-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run manage test chaos prove bench check reliability format lock clean
+.PHONY: help run manage test chaos prove bench check messages reliability format lock clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ check: $(FOR_DEV) ## Lint, types, migrations, Django's checks for production, te
 	$(BIN)/python -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/djlint --lint --quiet templates
+
+messages: $(FOR_DEV) ## Bring new strings into locale/ and compile what is translated there; lists what still waits
+	$(BIN)/python -m tests.translations
 
 reliability: $(FOR_DEV) ## Write docs/reliability.md from the tests' names and the figures of the last runs
 	$(BIN)/python -m tests.reliability

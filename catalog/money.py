@@ -116,8 +116,19 @@ def plain(amount: int, currency: str) -> str:
 
 def display(amount: int, currency: str) -> str:
     """The amount for people, in the form of the active language: "$12.50", "¥500", "12,50 €"."""
-    value = Decimal(amount).scaleb(-exponent(currency))
-    code, language = currency.upper(), to_locale(get_language() or "en")
+    return _shown(amount, currency, to_locale(get_language() or "en"))
+
+
+def recorded(amount: int, currency: str) -> str:
+    """The amount in English, whoever's page asks: for what is written down, compared, or told to a bank.
+
+    A sentence on an order would otherwise seem to change with the language of those who look at it.
+    """
+    return _shown(amount, currency, "en")
+
+
+def _shown(amount: int, currency: str, language: str) -> str:
+    value, code = Decimal(amount).scaleb(-exponent(currency)), currency.upper()
     # Unicode's tables round some currencies that Stripe charges in hundredths: those get the pattern's two digits.
     currency_digits = decimals_shown(currency) == get_currency_precision(code)
     try:

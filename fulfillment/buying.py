@@ -20,7 +20,7 @@ from fulfillment.access import Actor, owns
 from fulfillment.converge import deliver
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery
-from orders import browser, checkout, stripe_api
+from orders import browser, checkout, language, stripe_api
 from orders.models import Order, TimelineEntry
 from orders.views import visible_orders
 from storefront.celery import enqueue
@@ -85,6 +85,7 @@ def give_free(product: Product, user: User) -> None:
     order = Order.objects.create(
         user=user,
         email=user.email,
+        language=language.of_reader(),
         state=Order.State.PAID,
         source=Order.Source.FREE,
         currency=product.currency,

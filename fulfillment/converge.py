@@ -11,7 +11,7 @@ from django.utils import timezone
 from fulfillment import measures
 from fulfillment.announce import announce
 from fulfillment.models import Entitlement
-from orders import checkout, payments
+from orders import checkout, language, payments
 from orders.facts import Facts, is_marked
 from orders.matching import match
 from orders.models import Order, OrderLine, TimelineEntry, is_reference, new_reference
@@ -126,6 +126,7 @@ def _order_from(facts: Facts) -> Order:
         reference=lost or new_reference(),
         user_id=original.user_id if original else None,
         email=original.email if original and not original.erased_at else "",
+        language=original.language if original else language.of_stripe(facts.locale),
         source=Order.Source.CHECKOUT if original or lost else Order.Source.PAYMENT_LINK,
         stripe_session_id=facts.session_id,
         currency=original.currency if original else facts.currency,

@@ -113,15 +113,16 @@ def _payment(facts: Facts | None, order: Order) -> Found:
 
 def _figures(facts: Facts, order: Order) -> Iterator[Found]:
     lines, is_ours = list(order.lines.all()), order.source == Order.Source.CHECKOUT
-    took = money.display(facts.amount_total, facts.currency)
+    took = money.recorded(facts.amount_total, facts.currency)
     if (order.total, order.currency) != (facts.amount_total, facts.currency):
         by_hand = is_ours and order.currency != facts.currency
-        yield Found(Kind.AMOUNT, took, order.total_display, Mend.PERSON if by_hand else Mend.REPLAY)
+        noted = money.recorded(order.total, order.currency)
+        yield Found(Kind.AMOUNT, took, noted, Mend.PERSON if by_hand else Mend.REPLAY)
     worth = sum(line.amount for line in lines)
     settled = order.attention or order.is_refunded  # a person knows, or has given it back
     if is_ours and lines and worth != facts.amount_subtotal and order.currency == facts.currency and not settled:
-        took = money.display(facts.amount_subtotal, facts.currency)
-        yield Found(Kind.WORTH, took, f"lines worth {money.display(worth, order.currency)}", Mend.PERSON)
+        took = money.recorded(facts.amount_subtotal, facts.currency)
+        yield Found(Kind.WORTH, took, f"lines worth {money.recorded(worth, order.currency)}", Mend.PERSON)
     ids = (facts.session_id, facts.payment_intent_id)
     known = (order.stripe_session_id or "", order.stripe_payment_intent_id or "")
     if ids != known:
@@ -135,20 +136,20 @@ def _figures(facts: Facts, order: Order) -> Iterator[Found]:
 
 def _refunds(facts: Facts, order: Order, lines: list[OrderLine]) -> Iterator[Found]:
     stands = given_back(facts.refunds, facts.amount_total)
+    noted = f"{money.recorded(order.refunded, order.currency)} given back"
     if order.refunded != stands:
-        there = money.display(stands, facts.currency)
-        yield Found(Kind.REFUND, f"{there} given back", f"{order.refunded_display} given back")
+        yield Found(Kind.REFUND, f"{money.recorded(stands, facts.currency)} given back", noted)
         return
     on_lines = sum(line.refunded for line in lines)
     if on_lines > order.refunded and not order.is_refunded:
-        too_much = money.display(on_lines, order.currency)
-        yield Found(Kind.REFUND, f"{order.refunded_display} given back", f"{too_much} given back on its lines")
+        too_much = money.recorded(on_lines, order.currency)
+        yield Found(Kind.REFUND, noted, f"{too_much} given back on its lines")
     for line in lines:
         named = [refund for refund in facts.refunds if refund.order_line == str(line.pk)]
         least = given_back(named, facts.amount_total)
         if line.refunded < (line.amount if order.is_refunded else least):
-            here = f"{money.display(line.refunded, order.currency)} of it for {line.name}"
-            yield Found(Kind.REFUND, f"{order.refunded_display} given back", here)
+            here = f"{money.recorded(line.refunded, order.currency)} of it for {line.name}"
+            yield Found(Kind.REFUND, noted, here)
             return
 
 
@@ -230,7 +231,7 @@ def _paid(facts: Facts | None) -> str:
         return "nothing"
     if not _is_paid(facts):
         return f"session {facts.status or 'unknown'}, {facts.payment_status}"
-    return f"{money.display(facts.amount_total, facts.currency)} paid" if facts.amount_total else "nothing was due"
+    return f"{money.recorded(facts.amount_total, facts.currency)} paid" if facts.amount_total else "nothing was due"
 
 
 def command(difference: Difference) -> str:

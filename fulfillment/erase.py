@@ -2,18 +2,17 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from allauth.account.models import EmailAddress
-from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from accounts.models import User, proven_emails, proven_owners
+from accounts.models import MailChoice, User, proven_emails, proven_owners
 from fulfillment.models import Delivery, Download, Entitlement, StripeEvent
+from fulfillment.news_models import News
 from orders.billing_models import Billing
 from orders.models import Order, OrderQuerySet, RefundRequest, new_nobody
 
@@ -66,7 +65,7 @@ def erase_account(user: User) -> Erased:
             raise EraseRefused("people of the shop are removed in the admin")
         emails = sorted({*proven_emails(user), user.email})
         erased = _erase(orders_of(user, proven_emails(user)))
-        _forget_choices(emails)
+        _forget_letters(emails)
         _forget_in_log(user)
         user.delete()
     return Erased(True, *erased)
@@ -79,7 +78,7 @@ def erase_address(email: str, *, dry_run: bool = False) -> Erased:
         if owner:
             erased = erase_account(owner)
         else:
-            _forget_choices([email])
+            _forget_letters([email])
             erased = Erased(False, *_erase(orders_of(None, [email])))
         if dry_run:
             transaction.set_rollback(True)
@@ -147,11 +146,13 @@ def _forget_notices(orders: list[Order]) -> None:
     StripeEvent.objects.filter(state__in=StripeEvent.SETTLED, object_id__in=about).exclude(body=b"").update(body=b"")
 
 
-def _forget_choices(emails: list[str]) -> None:
-    """Which mails somebody wants is kept by address, and does not go with the account."""
-    if "mailchoice" in apps.all_models["accounts"]:
-        choices: Any = apps.all_models["accounts"]["mailchoice"]
-        choices.objects.filter(email__in=emails).delete()
+def _forget_letters(emails: list[str]) -> None:
+    """Mails about no single order, and the choice of mails: kept by address, they do not go with the account."""
+    MailChoice.objects.filter(email__in=emails).delete()
+    News.objects.filter(email__in=emails).delete()
+    letters = Delivery.objects.filter(order=None, recipient__in=emails)
+    letters.filter(state__in=Delivery.DUE_STATES).update(state=Delivery.State.WITHDRAWN, claim=None)
+    letters.update(recipient=new_nobody())
 
 
 def _forget_in_log(user: User) -> None:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from django.conf import settings
 
 from accounts.models import SignIn, proven_owners
+from catalog import money
 from fulfillment.models import Download
 from orders.disputes import FIELD_LIMIT
 from orders.models import Order, OrderLine, TimelineEntry
@@ -105,7 +106,8 @@ def _receipt(order: Order) -> Iterator[str]:
     yield f"Shop: {settings.SITE_NAME}, {settings.SITE_URL}"
     yield f"Order: {order.reference}, made {_at(order.created_at)}"
     if order.paid_at:
-        yield f"Paid: {order.total_display} ({order.currency.upper()}), {_at(order.paid_at)}, through Stripe Checkout"
+        total = f"{money.recorded(order.total, order.currency)} ({order.currency.upper()})"
+        yield f"Paid: {total}, {_at(order.paid_at)}, through Stripe Checkout"
     yield f"Payment: {order.stripe_payment_intent_id or '–'}"
     yield f"Customer's email address: {order.email or '–'}"
     if order.user:
@@ -113,9 +115,9 @@ def _receipt(order: Order) -> Iterator[str]:
     if order.buyer_address:
         yield f"Bought from address {order.buyer_address} with {order.buyer_agent or 'an unnamed browser'}"
     for line in order.lines.all():
-        yield f"Item: {line.quantity} x {line.name}, {line.amount_display}"
+        yield f"Item: {line.quantity} x {line.name}, {money.recorded(line.amount, order.currency)}"
     if order.refunded:
-        yield f"Refunded: {order.refunded_display}"
+        yield f"Refunded: {money.recorded(order.refunded, order.currency)}"
 
 
 def _mails(order: Order) -> Iterator[str]:

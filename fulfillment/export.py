@@ -10,14 +10,13 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
-from django.apps import apps
 from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import Prefetch
 from django.urls import reverse
 from django.utils import timezone
 
-from accounts.models import Session, SignIn, User, proven_emails
+from accounts.models import MailChoice, Session, SignIn, User, proven_emails
 from fulfillment import library
 from fulfillment.access import Actor
 from fulfillment.models import Delivery, Download, Entitlement
@@ -85,10 +84,7 @@ def _passkeys(user: User) -> list[Row]:
 
 def _mail_choices(user: User) -> list[Row]:
     """Which mails somebody wants, by address."""
-    if "mailchoice" not in apps.all_models["accounts"]:
-        return []
-    choices: Any = apps.all_models["accounts"]["mailchoice"]
-    return _values(choices.objects.filter(email__in=proven_emails(user)), "email", "new_editions", "changed_at")
+    return _values(MailChoice.objects.filter(email__in=proven_emails(user)), "email", "new_editions", "changed_at")
 
 
 def _orders(user: User) -> list[Row]:

@@ -3,8 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import Q
+
+from accounts.models import proven_owners
 from fulfillment import lost_link, news
 from fulfillment.models import Delivery
+from orders.models import Order
 
 CONTENT: dict[str, Callable[[Delivery], dict[str, Any] | None]] = {
     Delivery.Kind.LOST: lost_link.content,
@@ -28,6 +32,13 @@ def content(letter: Delivery) -> dict[str, Any]:
     if found is None:
         raise NothingToTell
     return found
+
+
+def language_of(letter: Delivery) -> str:
+    """The one in which its reader bought last; "" where nobody knows."""
+    email = letter.recipient
+    orders = Order.objects.filter(Q(email=email) | Q(user_id__in=proven_owners(email))).exclude(language="")
+    return orders.order_by("-created_at").values_list("language", flat=True).first() or ""
 
 
 def headers(letter: Delivery) -> dict[str, str]:

@@ -6,15 +6,23 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
+from django.utils import translation
 
 from catalog import money
 from fulfillment import letters, links
 from fulfillment.models import Delivery, Entitlement
+from orders import language
 from orders.models import Order, OrderLine
 
 
 def compose(delivery: Delivery) -> EmailMultiAlternatives:
-    """The mail of one delivery: subject, text and HTML from templates/emails/<kind>/."""
+    """The mail of one delivery, in its buyer's language: subject, text and HTML from templates/emails/<kind>/."""
+    spoken = delivery.order.language if delivery.order else letters.language_of(delivery)
+    with translation.override(language.of_mails(spoken)):
+        return _compose(delivery)
+
+
+def _compose(delivery: Delivery) -> EmailMultiAlternatives:
     context = _context(delivery)
     subject = render_to_string(f"emails/{delivery.kind}/subject.txt", context)
     mail = EmailMultiAlternatives(

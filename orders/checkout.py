@@ -13,7 +13,7 @@ from django.utils.crypto import salted_hmac
 from accounts.models import User
 from catalog import covers
 from catalog.models import Edition, Product
-from orders import stripe_api
+from orders import language, stripe_api
 from orders.facts import NewSession, SessionLine
 from orders.models import Order, OrderLine, TimelineEntry
 
@@ -45,7 +45,10 @@ def begin(product: Product, *, user: User | None, browser: str) -> tuple[Order, 
 
 
 def open_order(product: Product, *, user: User | None, browser: str) -> Order:
-    """Find or make the open order. Name, price and edition come from the database and are kept as sold."""
+    """Find or make the open order. Name, price and edition come from the database and are kept as sold.
+
+    Whoever has changed the language since gets another one: Stripe's page keeps the language it was made with.
+    """
     edition = product.edition_on_sale()
     if edition is None:
         raise stripe_api.StripeRefused(f"{product} has no file to sell")
@@ -65,7 +68,8 @@ def open_order(product: Product, *, user: User | None, browser: str) -> Order:
 
 def _checkout_key(product: Product, edition: Edition, *, user: User | None, browser: str) -> str:
     buyer = f"user {user.pk}" if user else f"browser {browser}"
-    terms = f"{buyer}: {product.pk} {edition.pk} {product.price} {product.currency} {product.name}"
+    price = f"{product.price} {product.currency}"
+    terms = f"{buyer}: {product.pk} {edition.pk} {price} {language.of_reader()} {product.name}"
     return salted_hmac("orders.checkout", terms, algorithm="sha256").hexdigest()
 
 
@@ -73,6 +77,7 @@ def _create_order(product: Product, edition: Edition, *, user: User | None, key:
     order = Order.objects.create(
         user=user,
         email=user.email if user else "",
+        language=language.of_reader(),
         source=Order.Source.CHECKOUT,
         total=product.price,
         currency=product.currency,
@@ -126,6 +131,7 @@ def _new_session(order: Order) -> NewSession:
         reference=order.reference,
         currency=order.currency,
         email=order.email,
+        language=order.language,
         # Stripe replaces the braces: they must not be encoded.
         success_url=f"{settings.SITE_URL}{done}?session_id={{CHECKOUT_SESSION_ID}}",
         cancel_url=f"{settings.SITE_URL}{cancelled}?{urlencode({'product': slug})}",

@@ -59,6 +59,7 @@ class Facts:
     refunds: tuple[Refund, ...]
     disputes: tuple[Dispute, ...]
     lines: tuple[PaidLine, ...] = ()
+    locale: str = ""  # the language of Stripe's page, where it was asked for one
     recovered_from: str = ""  # the id of the expired session that this one is a copy of
 
     @property
@@ -115,6 +116,7 @@ class NewSession:
     currency: str
     lines: tuple[SessionLine, ...]
     email: str
+    language: str = ""  # of Stripe's page; "" is the browser's
     success_url: str
     cancel_url: str
 

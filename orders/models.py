@@ -107,6 +107,8 @@ class Order(models.Model):
     asked_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a page last asked Stripe
     # Links that were signed before this open nothing any more: whole seconds, as in their tokens.
     links_void_before = models.DateTimeField(null=True, blank=True, editable=False)
+    # What its buyer reads, for the mails that follow; "" is the shop's own language.
+    language = models.CharField(max_length=10, blank=True, default="", db_default="", editable=False)
     # Where "Buy" was pressed last, for the bank should it ask; emptied after `retention.KEEP_VISITORS`.
     buyer_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
     buyer_agent = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)

@@ -127,8 +127,8 @@ def problem(order: Order, lines: list[OrderLine], facts: Facts, unmatched: str =
     if not lines:
         return unmatched or "The order has no lines: nothing was delivered."
     if mismatch(order, lines, facts):
-        paid = money.display(facts.amount_subtotal, facts.currency)
-        worth = money.display(_worth(lines), order.currency)
+        paid = money.recorded(facts.amount_subtotal, facts.currency)
+        worth = money.recorded(_worth(lines), order.currency)
         return f"Stripe charged {paid} for lines worth {worth}: nothing was delivered."
     return "" if order.email else "The payment has no usable e-mail address."
 
@@ -166,7 +166,8 @@ def _changes(order: Order, before: tuple[str, int, str, str]) -> list[Change]:
         # Both ends, so that the history is a chain without gaps.
         changes.append(Change(kinds.STATE, f"{Order.State(state).label} → {Order.State(order.state).label}"))
     if order.refunded != refunded:
-        changes.append(Change(kinds.REFUNDED, f"{order.refunded_display} of {order.total_display}"))
+        back, total = (money.recorded(amount, order.currency) for amount in (order.refunded, order.total))
+        changes.append(Change(kinds.REFUNDED, f"{back} of {total}"))
     if order.dispute != dispute:
         changes.append(Change(kinds.DISPUTE, Order.Dispute(order.dispute).label))
     if order.attention != attention:

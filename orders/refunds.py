@@ -121,8 +121,8 @@ def _write(
     row = RefundRequest.objects.create(
         order=order, line=line, amount=amount, key=key, asked_by=by, reason=reason, note=note
     )
-    what = f" for {line}" if line else ""
-    by_hand(order, f"refund of {row.amount_display}{what} asked, {row.get_reason_display()}", by=by, reason=note)
+    what, shown = f" for {line}" if line else "", money.recorded(row.amount, order.currency)
+    by_hand(order, f"refund of {shown}{what} asked, {row.get_reason_display()}", by=by, reason=note)
     return row
 
 
@@ -182,7 +182,7 @@ def _refuse(row: RefundRequest, why: str) -> None:
         state=State.REFUSED, answer=why.replace("\x00", "")[:300]
     )
     if refused:
-        by_hand(row.order, f"refund of {row.amount_display} refused: {why}", by=None)
+        by_hand(row.order, f"refund of {money.recorded(row.amount, row.order.currency)} refused: {why}", by=None)
         log.warning("order %s: a refund was refused: %s", row.order.reference, why)
     row.refresh_from_db()
 

@@ -104,6 +104,8 @@ def _session_params(new: NewSession) -> dict[str, Any]:
     }
     if new.email:
         params["customer_email"] = new.email
+    if new.language:
+        params["locale"] = new.language
     return params
 
 
@@ -156,6 +158,7 @@ def facts_of(
         refunds=refunds,
         disputes=disputes,
         lines=lines,
+        locale=session.get("locale") or "",
         recovered_from=_id(session.get("recovered_from")),
     )
 

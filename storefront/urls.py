@@ -2,6 +2,9 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.i18n import set_language
 
 from accounts import confirm, mail_choices, sign_in_pages
 from catalog import covers, feeds, samples, sitemaps
@@ -63,6 +66,8 @@ urlpatterns = [
     path("accounts/data/download/", privacy_pages.download_data, name="account_download_data"),
     path("accounts/erase/", privacy_pages.erase, name="account_erase"),
     path("accounts/mails/", mail_choices.mail_choices, name="mail_choices"),
+    # Nothing but the language follows from it, and a token would set a cookie on every page that has the switch.
+    path("language/", csrf_exempt(never_cache(set_language)), name="set_language"),
     path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),

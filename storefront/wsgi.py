@@ -14,9 +14,9 @@ from django.utils.http import parse_header_parameters
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "storefront.settings")
 
-# Posted to by machines that have no cookie and look at no page: of MIDDLEWARE these two concern them.
-WEBHOOK = "/webhooks/stripe/"
-WEBHOOK_MIDDLEWARE = (SecurityMiddleware, CommonMiddleware)
+# Asked by machines that have no cookie and look at no page: of MIDDLEWARE these two concern them.
+FOR_MACHINES = ("/webhooks/stripe/", "/healthz")
+MACHINES_MIDDLEWARE = (SecurityMiddleware, CommonMiddleware)
 
 
 class Utf8Request(WSGIRequest):
@@ -34,7 +34,7 @@ def parse_content_type(header: str) -> tuple[str, dict[str, str]]:
 
 
 class Application(WSGIHandler):
-    """Django's own handler, with a shorter way for the webhook. Its view is the same, and found by the same address."""
+    """Django's own handler, with a shorter way for machines. The views are the same, found by the same addresses."""
 
     request_class = Utf8Request
     # Django's own; its stubs do not name them.
@@ -43,10 +43,10 @@ class Application(WSGIHandler):
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async)
-        every, webhook = self._middleware_chain, convert_exception_to_response(self._get_response)
-        for middleware in reversed(WEBHOOK_MIDDLEWARE):
-            webhook = convert_exception_to_response(middleware(webhook))
-        self._middleware_chain = lambda request: (webhook if request.path_info == WEBHOOK else every)(request)
+        every, short = self._middleware_chain, convert_exception_to_response(self._get_response)
+        for middleware in reversed(MACHINES_MIDDLEWARE):
+            short = convert_exception_to_response(middleware(short))
+        self._middleware_chain = lambda request: (short if request.path_info in FOR_MACHINES else every)(request)
 
 
 django.setup(set_prefix=False)

@@ -38,8 +38,8 @@ def buy(world: World, client: Client, product: Product, **payer: Any) -> Order:
     return order
 
 
-def pay_by_link(world: World, *, slug: str | None, amount: int = 900, **payer: Any) -> str:
-    """Pay a Payment Link made in Stripe's dashboard; the id of its session."""
+def pay_by_link(world: World, *, slug: str | None, amount: int = 900, query: str = "", **payer: Any) -> str:
+    """Pay a Payment Link made in Stripe's dashboard; the id of its session. `query` comes after the link's address."""
     metadata = {} if slug is None else {"product_slug": slug}
     client = stripe.StripeClient(world.secret_key, base_addresses={"api": world.base_url})
     price = client.v1.prices.create(
@@ -48,7 +48,7 @@ def pay_by_link(world: World, *, slug: str | None, amount: int = 900, **payer: A
     link = client.v1.payment_links.create(
         params={"line_items": [{"price": price.id, "quantity": 1}], "metadata": metadata}
     )
-    with urllib.request.urlopen(link.url) as page:  # the link opens a Checkout page of its own
+    with urllib.request.urlopen(link.url + query) as page:  # the link opens a Checkout page of its own
         session_id = page.geturl().rpartition("/")[2]
     world.control(f"pay/{session_id}", {"email": GUEST, **payer})
     return str(session_id)

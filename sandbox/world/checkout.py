@@ -11,7 +11,7 @@ from sandbox.world.account import Account
 from sandbox.world.errors import ApiError
 from sandbox.world.money import show
 from sandbox.world.objects.payment import METHODS, Payer
-from sandbox.world.operations.sessions import EMAIL
+from sandbox.world.operations.sessions import EMAIL, LOCALES
 from sandbox.world.payments import TEST_CARDS, open_session, pay, recover
 from sandbox.world.store import Body
 
@@ -108,6 +108,7 @@ def open_from_link(account: Account, link: Body, query: dict[str, str]) -> Body:
         client_reference_id=reference if re.fullmatch(r"[A-Za-z0-9_-]{1,200}", reference) else None,
         custom_text=link["custom_text"],
         customer_creation=link["customer_creation"],
+        locale=query["locale"] if query.get("locale") in LOCALES else None,
         metadata=dict(link["metadata"]),
         payment_link=link["id"],
         success_url=after["redirect"]["url"] if after["type"] == "redirect" else None,

@@ -37,6 +37,12 @@ def test_mailed_code_signs_in(client: Client, bob: User, mailed: Mailed, code: C
     assert signed_in(client) == bob
 
 
+def test_code_is_mailed_in_the_language_of_the_page(client: Client, bob: User, mailed: Mailed) -> None:
+    client.post(REQUEST, {"email": "bob@example.com"}, headers={"accept-language": "de"})
+    assert [message.subject for message in mailed()] == ["Ihr Anmeldecode"]
+    assert "Ihr Code zum Anmelden:" in mailed()[0].body
+
+
 def test_s25_mailed_code_works_once(client: Client, bob: User, code: Code) -> None:
     client.post(REQUEST, {"email": "bob@example.com"})
     client.post(CONFIRM, {"code": code()})

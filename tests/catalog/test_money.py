@@ -124,6 +124,12 @@ def test_s43_least_amount_of_a_currency_is_charged_and_less_is_not(currency: str
         money.validate(least - 1, currency)
 
 
+@pytest.mark.parametrize("language", ["en", "de", "xx"])
+def test_amount_that_is_written_down_is_the_same_in_every_language(language: str) -> None:
+    with translation.override(language):
+        assert money.recorded(123_450, "eur") == "€1,234.50"
+
+
 @pytest.mark.parametrize(
     "amount, currency, language, shown",
     [

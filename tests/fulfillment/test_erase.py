@@ -11,13 +11,14 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import Session, SignIn, User
-from fulfillment import outbox
+from accounts.models import MailChoice, Session, SignIn, User
+from fulfillment import lost_link, outbox
 from fulfillment.access import Actor, held
 from fulfillment.books import look_again
 from fulfillment.erase import EraseRefused, erase_account, erase_address
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Download, StripeEvent
+from fulfillment.models import Delivery, Download, StripeEvent
+from fulfillment.news_models import News
 from fulfillment.resend import ResendRefused, resend_order
 from fulfillment.sweep import sweep
 from orders.billing_models import Billing
@@ -174,6 +175,16 @@ def test_mail_that_waits_is_withdrawn_and_never_sent(bob: User, smtp: World) -> 
     assert outbox.send(waiting.pk) is False
     waiting.refresh_from_db()
     assert (waiting.state, smtp.mails()) == ("withdrawn", [])
+
+
+def test_letters_and_choices_of_the_mailbox_go_too(order: Order, bob: User) -> None:
+    lost_link.ask(BOB)
+    MailChoice.objects.create(email=BOB, new_editions=False)
+    News.objects.create(edition=order.lines.get().edition, email=BOB, due_at=timezone.now())
+    erase_account(bob)
+    letter = Delivery.objects.get(order=None)
+    assert (letter.state, "bob" in letter.recipient) == (Delivery.State.WITHDRAWN, False)
+    assert (MailChoice.objects.count(), News.objects.count()) == (0, 0)
 
 
 def test_guest_orders_count_once_the_address_is_proven(bob: User) -> None:

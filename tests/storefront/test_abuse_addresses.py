@@ -54,6 +54,7 @@ ROWS = {
     "account_data": (302, 200, 200, 200, 200),
     "account_download_data": (302, 405, 405, 405, 405),
     "account_erase": (302, 302, 302, 302, 302),  # whoever was not asked lately is asked who they are
+    "set_language": (302, 302, 302, 302, 302),  # back to where it was asked from, with nothing changed
     "account_login": (200, 302, 302, 302, 302),
     "account_logout": (302, 200, 200, 200, 200),
     "account_inactive": (200, 200, 200, 200, 200),
@@ -188,13 +189,13 @@ def leads_to(answer: HttpResponseBase, address: bytes) -> bool:
 
 
 def test_s38_every_form_of_every_address_needs_its_token(abused: Shop) -> None:
-    """As the owner, who may do everything; the webhook is signed instead."""
+    """As the owner, who may do everything; the webhook is signed instead, and of a language nothing follows."""
     client = Client(enforce_csrf_checks=True, raise_request_exception=False)
     client.force_login(abused.owner)
     for address in every_address():
         answer = client.post(abused.path(address), {"email": "evil@example.com"})
         # A mail program unsubscribes its reader with nothing but the signed address (RFC 8058).
-        expected = {"stripe_webhook": {400}, "mail_choice": {200}}.get(address.name, {403})
+        expected = {"stripe_webhook": {400}, "mail_choice": {200}, "set_language": {302}}.get(address.name, {403})
         if address.name in ("healthz", "readyz", "metrics"):  # nothing is read from a POST there
             expected = {403, 405}
         assert answer.status_code in expected, address

@@ -69,6 +69,14 @@ def test_number_that_is_none_says_its_name(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("value, is_spoken", [("de", True), ("EN", True), ("fr", False), ("de-at", False)])
+def test_language_of_the_shop_is_one_that_it_speaks(tmp_path: Path, value: str, is_spoken: bool) -> None:
+    checked = check_deploy(tmp_path, LANGUAGE_CODE=value)
+    assert (checked.returncode == 0) == is_spoken
+    said = checked.stderr.strip().endswith(f"LANGUAGE_CODE must be one of en, de, not {value!r}.")
+    assert said != is_spoken
+
+
 def test_empty_variables_count_as_not_set(tmp_path: Path) -> None:
     """A copied .env.example has them."""
     names = (

@@ -46,6 +46,14 @@ def test_event_is_stored_without_session_or_policy_of_pages() -> None:
     assert not {"Set-Cookie", "Vary", "Content-Security-Policy", "X-Frame-Options"} & set(headers)
 
 
+def test_probe_is_answered_without_session_or_language() -> None:
+    status, headers = ask(
+        "/healthz", method="GET", HTTP_ACCEPT_LANGUAGE="de", HTTP_COOKIE="language=de; session=abcdefgh"
+    )
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert not {"Set-Cookie", "Vary", "Content-Language", "Content-Security-Policy"} & set(headers)
+
+
 def test_s40_forged_host_is_refused() -> None:
     assert ask(HTTP_HOST="evil.example")[0] == 400
     assert StripeEvent.objects.count() == 0

@@ -29,6 +29,11 @@ CREATE = names(
         **names("application_fee_amount on_behalf_of receipt_email shipping transfer_data"),
     },
 )
+# https://docs.stripe.com/api/checkout/sessions/create#create_checkout_session-locale
+LOCALES = tuple(
+    "auto bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hr hu id it ja ko lt lv ms mt nb nl pl pt pt-BR ro ru "
+    "sk sl sv th tr vi zh zh-HK zh-TW".split()
+)
 HALF_HOUR = 1800
 EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 # Legal parameters that would change what the buyer pays or sees; better refused than silently ignored.
@@ -64,7 +69,7 @@ def create_session(call: Call) -> Body:
         customer_creation=creation(form, customer),
         customer_email=email,
         expires_at=expiry(form),
-        locale=text(form, "locale"),
+        locale=choice(form, "locale", LOCALES),
         metadata=metadata(form),
         submit_type=choice(form, "submit_type", ("auto", "book", "donate", "pay")),
         success_url=web_address(text(form, "success_url"), "success_url"),
