@@ -17,7 +17,6 @@ from typing import Any
 
 import pikepdf
 from pikepdf import Array, Dictionary, Name, Stream, String
-from pikepdf.models import PdfParsingError
 
 from catalog.confined import confine, seal
 
@@ -59,7 +58,7 @@ def main() -> None:
             result: dict[str, Any] = {"size": out.tell()}
         except Unfit as unfit:
             result = {"refused": str(unfit)}
-        except (pikepdf.PdfError, PdfParsingError, RecursionError, ValueError, TypeError, KeyError):
+        except (pikepdf.PdfError, RecursionError, ValueError, TypeError, KeyError):
             result = {"refused": "damaged"}
     print(json.dumps(result))
 
