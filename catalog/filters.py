@@ -119,11 +119,12 @@ class Filters:
         """Whether the form's folded part was used."""
         return self != replace(self, **{**NO_QUESTION, "q": self.q, "tag": None})
 
-    def products(self) -> ProductQuerySet:
-        """Everything on sale that was asked for, in no order yet."""
+    def products(self, words_in: str = "words") -> ProductQuerySet:
+        """Everything on sale that was asked for, in no order yet. `words_in` is where a search looks: "words" or
+        "name_words"."""
         wanted = Q()
         if self.q:
-            wanted &= Q(words=search.matching(self.terms)) if self.terms else Q(pk__in=())
+            wanted &= Q((words_in, search.matching(self.terms))) if self.terms else Q(pk__in=())
         if self.category:
             wanted &= Q(categories=self.category)
         if self.tag:

@@ -83,17 +83,16 @@ def _matches(filters: Filters, after: MatchPosition | None, length: int) -> tupl
     products, total = _narrowed(filters.products())
     if total is not None:
         return _ranked(products, filters, after, length), total
-    query = search.matching(filters.terms)
     shown: list[Product] = []
     if after is None or after[0] > 0:
-        named, few = _narrowed(products.filter(name_words=query))
+        named, few = _narrowed(filters.products("name_words"))
         if few is None:
             shown = NEWEST.page(named.annotate(rank=Value(1)), after and after[1], length)
         else:
             shown = _ranked(named, filters, after, length)
         after = None
     if len(shown) < length:
-        rest = products.exclude(name_words=query).annotate(rank=Value(0))
+        rest = products.exclude(name_words=search.matching(filters.terms)).annotate(rank=Value(0))
         shown += NEWEST.page(rest, after and after[1], length - len(shown))
     return shown, None
 

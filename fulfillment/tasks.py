@@ -8,7 +8,7 @@ from django.utils import timezone
 from fulfillment import alerts, books, burst, heartbeats, inbox, news, outbox, retention
 from fulfillment import reconcile as reconciling
 from fulfillment import sweep as sweeping
-from orders import stripe_api
+from orders import sales, stripe_api
 from storefront.celery import app
 
 log = logging.getLogger(__name__)
@@ -65,6 +65,11 @@ def purge_events(days: int) -> None:
     retention.purge_events(older_than=timedelta(days=days))
     retention.forget_visitors()
     retention.forget_askers()
+
+
+@app.task(max_retries=0)
+def count_sales() -> None:
+    sales.count()
 
 
 # Acknowledged at once: it may take longer than the broker waits, and the next one makes up for one that was lost.

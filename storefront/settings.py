@@ -428,6 +428,11 @@ CELERY_BEAT_SCHEDULE = {
         "schedule": crontab(hour="3", minute="10"),
         "args": (720,),
     },
+    "count sales": {
+        "task": "fulfillment.tasks.count_sales",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "purge events": {
         "task": "fulfillment.tasks.purge_events",
         "schedule": crontab(hour="3", minute="40"),

@@ -79,6 +79,8 @@ class Shop:
             return self._row(address)
         values: dict[str, str | int] = {
             "slug": line.product.slug,
+            "category": line.product.categories.get().slug,
+            "section": 10**6,
             "key": "nokey",
             "width": 320,
             "number": 1,

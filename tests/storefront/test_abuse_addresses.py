@@ -24,6 +24,12 @@ ROWS = {
     "catalog": (200, 200, 200, 200, 200),
     "product": (404, 404, 404, 404, 404),  # the buyer's is archived
     "buy": (405, 405, 405, 405, 405),
+    "feed": (200, 200, 200, 200, 200),
+    "category_feed": (200, 200, 200, 200, 200),  # empty: its book is archived
+    "robots": (200, 200, 200, 200, 200),
+    "sitemap": (200, 200, 200, 200, 200),
+    "sitemap_pages": (200, 200, 200, 200, 200),
+    "sitemap_products": (404, 404, 404, 404, 404),  # an empty one
     "cover": (404, 404, 404, 404, 404),
     "sample_picture": (404, 404, 404, 404, 404),
     "sample_pdf": (404, 404, 404, 404, 404),
