@@ -80,7 +80,7 @@ class Shop:
             "token": links.token(self.order),
             "reference": self.order.reference,
             "order_id": self.order.pk,
-            "pk": 1,
+            "pk": line.product.pk if address.name == "admin:catalog_paymentlink_product" else 1,
             "content_type_id": 1,
             "app_label": "orders",
             "url": "nowhere",
