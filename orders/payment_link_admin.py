@@ -4,7 +4,6 @@ import io
 import logging
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
 
 import segno
 from django.contrib import admin, messages
@@ -146,7 +145,7 @@ class PaymentLinkAdmin(ReadOnly, admin.ModelAdmin):
         return _state(link)
 
 
-def _state(link: PaymentLink) -> Any:
+def _state(link: PaymentLink) -> str:
     if not link.is_active:
         return _("deactivated")
     return _("sells") if link.is_made else _("Stripe has not answered yet")
