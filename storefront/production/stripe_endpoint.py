@@ -16,6 +16,7 @@ from fulfillment.models import StripeEvent, WebhookMinute
 from orders import stripe_api, stripe_setup
 from orders.stripe_setup import Endpoint
 from storefront.production.lines import Line, brief, ok, warning, wrong
+from storefront.production.stripe_account import REACH, unanswered
 
 FIX = "python manage.py check_production --only webhook --fix"
 LATELY = timedelta(minutes=10)
@@ -81,9 +82,7 @@ def _registered() -> Line:
         do = f"Give the restricted key “Webhook Endpoints”: read, and write for --fix. Or compare {address()} by hand."
         return warning(name, f"the key may not read it{f' ({error.permission})' if error.permission else ''}", do)
     except (stripe_api.StripeUnavailable, stripe_api.StripeRefused) as error:
-        return wrong(
-            name, f"Stripe does not answer: {brief(error)}", "May this machine reach api.stripe.com, port 443?"
-        )
+        return wrong(name, unanswered(error), REACH)
     return _as_needed(endpoints)
 
 
