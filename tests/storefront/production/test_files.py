@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 from django.core.files.storage import storages
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from pytest_django import Settings
 from werkzeug.serving import make_server
 

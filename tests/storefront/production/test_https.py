@@ -15,7 +15,8 @@ from django.db import connections
 from pytest_django import Settings
 
 from storefront.production import https
-from tests.storefront.production.conftest import Line, good_until, line, serving, states
+from storefront.production.lines import Line
+from tests.storefront.production.conftest import good_until, line, serving, states
 
 LATER = datetime.now(UTC) + timedelta(days=60, hours=1)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -15,7 +16,7 @@ from pytest_django import Settings
 
 from sandbox.world.server import World
 from storefront.production import run as running
-from storefront.production.lines import Line, ok, warning, wrong
+from storefront.production.lines import Check, Line, ok, warning, wrong
 from storefront.production.run import CHECKS, run
 from tests.fulfillment.test_sweep import ROOT
 from tests.storefront.test_settings import PRODUCTION
@@ -155,7 +156,12 @@ def test_everything_down_is_a_table_without_traceback_or_secret() -> None:
 
 def test_every_check_is_run_once() -> None:
     asked: list[str] = []
-    checks = {name: (lambda name=name: [asked.append(name) or ok(name, "")]) for name in CHECKS}
+
+    def answer(name: str) -> list[Line]:
+        asked.append(name)
+        return [ok(name, "")]
+
+    checks: dict[str, Check] = {name: partial(answer, name) for name in CHECKS}
     assert [one.name for one in run(checks=checks)] == list(CHECKS)
     assert sorted(asked) == sorted(CHECKS)
     assert running.LIMIT == 30

@@ -15,8 +15,9 @@ from fulfillment.models import StripeEvent, WebhookMinute
 from orders import stripe_api
 from sandbox.world.server import World
 from storefront.production import stripe_endpoint
+from storefront.production.lines import Line
 from tests.steps import post_event
-from tests.storefront.production.conftest import Line, line
+from tests.storefront.production.conftest import line
 
 pytestmark = pytest.mark.django_db
 
