@@ -82,8 +82,8 @@ def _closed_to_strangers(storage: Storage, key: str, text: bytes) -> Line:
                 return wrong(name, "anybody can list the bucket", _close(storage))
     if not asked:
         return warning(name, "no address answered, so nothing is known", "Look again once the shop is on line.")
-    if folder and folder.stat().st_mode & 0o005:
-        return warning(name, "other users of this machine may enter their folder", f"chmod 700 {folder}")
+    if folder and Path(storage.path(key)).stat().st_mode & 0o007:
+        return warning(name, "other users of this machine may read them", f"chmod -R go-rwx {folder}")
     return ok(name, f"a stranger gets them at none of {asked} addresses")
 
 

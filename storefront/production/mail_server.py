@@ -61,6 +61,7 @@ def _login(backend: EmailBackend) -> Line:
 
 def _sender(client: Any) -> Line:
     """MAIL FROM and RSET: the server says whether it would send for us, and forgets it."""
+    client.ehlo_or_helo_if_needed()  # where neither TLS nor a login has made it say hello
     code, reply = client.mail(parseaddr(settings.DEFAULT_FROM_EMAIL)[1])
     client.rset()
     if code >= 400:

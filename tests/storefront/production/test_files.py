@@ -28,8 +28,11 @@ POLICY = (
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "private").mkdir(0o700)
+def folder(settings: Settings, tmp_path: Path) -> Path:
+    """That of the private files, as production keeps them."""
+    private: Any = storage(tmp_path / "private")
+    private["OPTIONS"]["file_permissions_mode"] = 0o600
+    settings.STORAGES = {**settings.STORAGES, "default": private}
     return tmp_path / "private"
 
 
@@ -72,12 +75,13 @@ def test_folder_among_the_static_files_is_found(settings: Settings, tmp_path: Pa
     assert line(files.check(), PRIVATE).state == "wrong"
 
 
-def test_folder_that_others_may_enter_is_a_warning(settings: Settings, folder: Path) -> None:
-    folder.chmod(0o755)
+def test_files_that_others_may_read_are_a_warning(settings: Settings, folder: Path) -> None:
+    settings.STORAGES["default"]["OPTIONS"]["file_permissions_mode"] = 0o644
+    settings.STORAGES = {**settings.STORAGES}
     with serving(nothing_there) as port:
         settings.SITE_URL = f"http://127.0.0.1:{port}"
         found = line(files.check(), PRIVATE)
-    assert (found.state, found.do) == ("warning", f"chmod 700 {folder}")
+    assert (found.state, found.do) == ("warning", f"chmod -R go-rwx {folder}")
 
 
 def test_site_that_does_not_answer_leaves_it_unknown(settings: Settings, folder: Path) -> None:

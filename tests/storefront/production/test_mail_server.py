@@ -11,7 +11,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 from pytest_django import Settings
 
-from sandbox.world.server import free_port
+from sandbox.world.server import World, free_port
 from storefront.production import mail_server
 from tests.scripted_smtp import HANG_UP, ScriptedServer, scripted_server
 from tests.storefront.production.conftest import good_until, line, states
@@ -71,6 +71,13 @@ def provider_with(certificate: trustme.LeafCert, settings: Settings) -> Iterator
 
 def test_whole_mail_server_is_green_and_gets_no_mail(provider: Keeps) -> None:
     assert states(mail_server.check()) == {"mail server": "ok", "mail login": "ok", "mail sender": "ok"}
+
+
+def test_server_on_this_machine_is_green(smtp: World) -> None:
+    lines = list(mail_server.check())
+    assert states(lines) == {"mail server": "ok", "mail login": "ok", "mail sender": "ok"}
+    assert line(lines, "mail login").found == "none is configured, none was asked for"
+    assert smtp.mails() == []
 
 
 def test_wrong_password_is_said_without_it(provider: Keeps, settings: Settings) -> None:
