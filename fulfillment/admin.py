@@ -11,9 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from fulfillment import order_admin, product_admin, replay_pages
 from fulfillment.books_admin import DifferenceAdmin  # noqa: F401 - Django looks for admins here
 from fulfillment.models import Delivery, DeliveryAttempt, Download, Entitlement, StripeEvent
+from orders import payment_link_admin
 from orders.admin import ReadOnly
 
-__all__ = ["order_admin", "product_admin"]  # they register pages of their own
+__all__ = ["order_admin", "payment_link_admin", "product_admin"]  # they register pages of their own
 
 
 @admin.register(StripeEvent)

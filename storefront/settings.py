@@ -342,6 +342,8 @@ DEFAULT_FROM_EMAIL = required("DEFAULT_FROM_EMAIL", "the sender of every mail, s
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 MAIL_DOMAIN = parseaddr(DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"  # of every Message-ID
 ADMINS = [("", address) for address in words("ADMINS")]
+DKIM_SELECTORS = words("DKIM_SELECTORS")  # under which check_production looks for the keys that sign our mail
+DNS_SERVERS = words("DNS_SERVERS")  # whom it asks instead of the system's name servers: address or address:port
 
 
 # Background work: the rows in PostgreSQL are the queue, Celery only makes it quick

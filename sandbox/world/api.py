@@ -25,6 +25,7 @@ from sandbox.world.operations import account as _account  # noqa: F401 - registe
 from sandbox.world.operations import catalog as _catalog  # noqa: F401
 from sandbox.world.operations import money as _money  # noqa: F401
 from sandbox.world.operations import sessions as _sessions  # noqa: F401
+from sandbox.world.restricted import check_permission
 from sandbox.world.store import Stale
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class Gate:
         stale = faults.take("api", "stale", **facts) if request.method == "GET" else None
         replayed = False
         try:
-            self.check_key()
+            self.check_key(path)
             form = decode([*request.args.items(multi=True), *request.form.items(multi=True)])
             with self.reserved(call.key):
                 if early and early.options["when"] == "before":
@@ -84,14 +85,18 @@ class Gate:
             request_id, call.request_id, key, call.key = call.request_id, None, call.key, None
         return respond(status, body, request_id, key, replayed)
 
-    def check_key(self) -> None:
-        """Bearer, or the user name of basic authentication, as Stripe takes it."""
+    def check_key(self, path: str) -> None:
+        """Bearer, or the user name of basic authentication, as Stripe takes it. A restricted key may do what it may."""
         header = request.headers.get("Authorization", "")
         given = header.removeprefix("Bearer ").strip() if header.startswith("Bearer ") else ""
         if not given and request.authorization is not None:
             given = request.authorization.username or ""
         if not given:
             raise ApiError("You did not provide an API key.", status=401)
+        if given in self.account.restricted:
+            route(request.method, path)
+            check_permission(given, self.account.restricted[given], request.method, path)
+            return
         if not hmac.compare_digest(given.encode(), self.account.secret_key.encode()):
             raise ApiError(f"Invalid API Key provided: {given[:8]}****", status=401)
 

@@ -54,6 +54,7 @@ def blueprint(account: Account, mailbox: Mailbox) -> Blueprint:
     dispute_routes(control, account)
     event_routes(control, account)
     world_routes(control, account, mailbox)
+    key_routes(control, account)
     return control
 
 
@@ -205,5 +206,17 @@ def world_routes(control: Blueprint, account: Account, mailbox: Mailbox) -> None
             for endpoint, private in endpoints:
                 account.store.add(endpoint, **private)
         account.faults.clear()
+        account.restricted.clear()
         account.settle_after, account.window = None, ("", 0.0)
         return jsonify({"reset": True, "mails": mailbox.clear()})
+
+
+def key_routes(control: Blueprint, account: Account) -> None:
+    @control.post("/keys")
+    def add_key() -> Response:
+        """A restricted key beside the secret one: `key`, and in `permissions` names such as `rak_event_read`."""
+        body = given()
+        if not str(body.get("key", "")).startswith("rk_test_"):
+            raise invalid("key begins with rk_test_", "key")
+        account.restricted[body["key"]] = frozenset(body.get("permissions", ()))
+        return jsonify({"key": body["key"], "permissions": sorted(account.restricted[body["key"]])})

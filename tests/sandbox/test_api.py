@@ -11,7 +11,9 @@ import stripe
 
 from sandbox.world.forms import decode
 from sandbox.world.money import show
-from sandbox.world.server import World, running_world
+from sandbox.world.operations import OPERATIONS
+from sandbox.world.restricted import EVERYTHING, RESOURCES
+from sandbox.world.server import ControlError, World, running_world
 from tests.sandbox.world_fixtures import (
     client,
     client_of,
@@ -354,3 +356,43 @@ def test_form_decoding_keeps_digits_as_keys_and_appends() -> None:
 )
 def test_amounts_are_shown_with_the_decimals_of_their_currency(amount: int, currency: str, shown: str) -> None:
     assert show(amount, currency) == shown
+
+
+@pytest.mark.parametrize(
+    "permissions, method, path, status, missing",
+    [
+        ([], "GET", "/v1/events", 403, "rak_event_read"),
+        (["rak_event_read"], "GET", "/v1/events", 200, ""),
+        (["rak_event_write"], "GET", "/v1/events", 200, ""),
+        (["rak_charge_read"], "GET", "/v1/refunds/re_none", 404, ""),
+        (["rak_charge_read"], "POST", "/v1/refunds/re_none", 403, "rak_charge_write"),
+        (["rak_charge_write"], "POST", "/v1/refunds/re_none", 404, ""),
+        (["rak_plan_read"], "POST", "/v1/prices", 403, "rak_plan_write"),
+        ([], "GET", "/v1/nothing", 404, ""),
+    ],
+)
+def test_restricted_key_may_do_what_it_may(
+    world: World, permissions: list[str], method: str, path: str, status: int, missing: str
+) -> None:
+    world.control("keys", {"key": "rk_test_0123456789", "permissions": permissions})
+    answered, body, _ = call(world, method, path, [], Authorization="Bearer rk_test_0123456789")
+    assert answered == status, body
+    if missing:
+        assert body["error"]["type"] == "invalid_request_error"
+        assert body["error"]["message"].startswith("The provided key 'rk_test_************6789' does not have the")
+        assert f"Having the '{missing}' permission would allow" in body["error"]["message"]
+
+
+def test_every_operation_needs_a_permission_and_a_key_with_all_may_do_it(world: World) -> None:
+    for path in {operation.pattern.pattern.split("/")[2] for operation in OPERATIONS}:
+        assert path in RESOURCES
+    world.control("keys", {"key": "rk_test_all", "permissions": sorted(EVERYTHING)})
+    assert client_of(world, secret_key="rk_test_all").v1.checkout.sessions.create(params=params()).status == "open"
+
+
+def test_restricted_key_is_one_and_forgotten_by_a_reset(world: World) -> None:
+    with pytest.raises(ControlError, match="key begins with rk_test_"):
+        world.control("keys", {"key": "sk_test_1"})
+    world.control("keys", {"key": "rk_test_1"})
+    world.control("reset", {})
+    assert call(world, "GET", "/v1/account", Authorization="Bearer rk_test_1")[0] == 401

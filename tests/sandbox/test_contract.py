@@ -145,6 +145,12 @@ def test_account_and_errors_hold(world: World, contract: Any) -> None:
     assert (status, contract.response("GET", "/v1/refunds/re_none", body)) == (404, [])
 
 
+def test_refusal_of_a_restricted_key_holds(world: World, contract: Any) -> None:
+    world.control("keys", {"key": "rk_test_blind", "permissions": []})
+    status, body, _ = call(world, "GET", "/v1/webhook_endpoints", Authorization="Bearer rk_test_blind")
+    assert (status, contract.response("GET", "/v1/webhook_endpoints", body)) == (403, [])
+
+
 def test_every_operation_is_one_of_stripes(contract: Any) -> None:
     from sandbox.world.operations import OPERATIONS
 

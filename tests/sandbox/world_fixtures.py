@@ -64,7 +64,7 @@ def client_of(world: World, **options: Any) -> Any:
     base = world.base_url
     addresses: Any = {"api": base, "files": base, "connect": base, "meter_events": base}
     options.setdefault("max_network_retries", 0)
-    return stripe.StripeClient(world.secret_key, base_addresses=addresses, **options)
+    return stripe.StripeClient(options.pop("secret_key", world.secret_key), base_addresses=addresses, **options)
 
 
 def params(**changes: Any) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class Shop:
             "choice": mail_choices.address(BUYER).split("/")[-2],
             "reference": self.order.reference,
             "order_id": self.order.pk,
-            "pk": 1,
+            "pk": line.product.pk if address.name == "admin:catalog_paymentlink_product" else 1,
             "content_type_id": 1,
             "app_label": "orders",
             "url": "nowhere",
