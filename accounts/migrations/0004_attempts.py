@@ -4,20 +4,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
+
     dependencies = [
-        ("accounts", "0003_sign_ins"),
+        ('accounts', '0003_sign_ins'),
     ]
 
     operations = [
         migrations.CreateModel(
-            name="Attempts",
+            name='Attempts',
             fields=[
-                ("who", models.CharField(max_length=40, primary_key=True, serialize=False)),
-                ("began_at", models.DateTimeField()),
-                ("count", models.PositiveIntegerField()),
+                ('who', models.CharField(max_length=40, primary_key=True, serialize=False)),
+                ('began_at', models.DateTimeField()),
+                ('count', models.PositiveIntegerField()),
             ],
             options={
-                "indexes": [models.Index(models.F("began_at"), name="attempts_age")],
+                'indexes': [models.Index(models.F('began_at'), name='attempts_age')],
             },
         ),
     ]
