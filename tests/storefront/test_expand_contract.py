@@ -1,4 +1,4 @@
-"""The release that is still running works on the schema of the next one: reads, updates and inserts, with its own models.
+"""The release that is still running works on the schema of the next one: it reads, updates and inserts.
 
 For the last migration of each app the models are taken as they were before it, and the database as it is after it.
 That is what happens in a release without a pause: `migrate` first, then one process after the other.
@@ -23,6 +23,7 @@ from tests.steps import buy, report
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ROOT = Path(__file__).parents[2]
+APPEND_ONLY = {"TimelineEntry"}  # a trigger refuses updates, so no release makes any
 APPS = ("accounts", "catalog", "orders", "fulfillment")
 
 
@@ -45,7 +46,8 @@ def act_as(model: type[models.Model]) -> bool:
     if row is None:
         return False
     with transaction.atomic():
-        row.save_base(raw=True, force_update=bool(model._meta.concrete_fields[1:]))
+        if model.__name__ not in APPEND_ONLY:
+            row.save_base(raw=True, force_update=True)
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL session_replication_role = replica")  # what points to it stays meanwhile
             cursor.execute(f'DELETE FROM "{model._meta.db_table}" WHERE "{key(model)}" = %s', [row.pk])  # noqa: S608
@@ -97,9 +99,7 @@ BUSY = {
         ("ADD COLUMN new integer NOT NULL DEFAULT 1", None),
     ],
 )
-def test_change_that_would_stop_the_previous_release_is_noticed(
-    change: str, complaint: type[Exception] | None
-) -> None:
+def test_change_that_would_stop_the_previous_release_is_noticed(change: str, complaint: type[Exception] | None) -> None:
     """Does it bite? A column without a default, one that is gone or renamed."""
     ProductFactory()
     model = next(model for model in before_the_last_migration("catalog") if model.__name__ == "Product")
