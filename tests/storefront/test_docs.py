@@ -4,16 +4,19 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from datetime import timedelta
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command, get_commands, load_command_class
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 from ruamel.yaml import YAML
 
 from fulfillment.conditions import CONDITIONS
+from fulfillment.models import Delivery
 from sandbox.world.server import World
 from tests.factories import ProductFactory
 from tests.steps import buy, report
@@ -128,12 +131,11 @@ def test_commands_of_the_operators_are_run_and_end_well(smtp: World, client: Cli
     order = buy(smtp, client, ProductFactory())
     report(smtp, client)
     call_command("sweep", stdout=StringIO())
+    Delivery.objects.update(created_at=timezone.now() - timedelta(minutes=5))  # nobody sends two mails in a minute
     real = {"ORDER": order.reference, "REFERENCE": order.reference, "ADDRESS": "another@example.com"}
-    lines = [words for words in every_management_command() if words[0] not in ONLY_PARSED | NOT_HERE]
+    lines = [words for _, line in commands() if (words := management(line)) and words[0] not in ONLY_PARSED]
     ran = set()
     for words in lines:
-        if "--watch" in words:
-            continue  # for ever; tests/fulfillment/test_sweep.py runs it as a process
         said = StringIO()
         call_command(*(real.get(word, word) for word in words), stdout=said, stderr=said)
         ran.add(words[0])
@@ -164,7 +166,7 @@ def test_what_a_page_links_to_and_names_is_there(page: Path) -> None:
         place = page.parent / target
         assert place.exists() or place.with_suffix(".md").exists(), target
     for name in re.findall(r"`((?:deploy|docs|tests|templates|static|storefront|fulfillment|orders)/[\w./-]+)`", text):
-        if not name.startswith("docs/figures/"):  # written by runs that take their time
+        if name not in ("deploy/certificates/", "deploy/backups/") and not name.startswith("docs/figures/"):  # made later
             assert (ROOT / name).exists(), name
 
 
