@@ -26,6 +26,7 @@ manage: $(FOR_RUN) ## Run a management command on the running demo: make manage 
 
 test: $(FOR_DEV) ## Run the tests; some of them: make test ARGS="tests/orders -k refund"
 	@tests/chromium.sh
+	@tests/nginx.sh
 	$(BIN)/pytest $(ARGS)
 
 chaos: $(FOR_DEV) ## Break everything while people buy, then check every promise: MINUTES=5 SEED=7 BROKER=valkey|redis|rabbitmq
@@ -55,7 +56,7 @@ check: export STRIPE_WEBHOOK_SECRETS = whsec_only_for_make_check
 check: export STRIPE_API_BASE = https://api.stripe.com
 check: export STORAGE_URL = file:///srv/shop/files
 check: export SENTRY_DSN =
-check: $(FOR_DEV) ## Lint, types, migrations, Django's checks for production, templates
+check: $(FOR_DEV) ## Lint, types, migrations, Django's checks for production, templates, deployment files
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy .
@@ -63,6 +64,9 @@ check: $(FOR_DEV) ## Lint, types, migrations, Django's checks for production, te
 	$(BIN)/python -W "ignore:Got an error checking a consistent migration history" manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --deploy --fail-level WARNING
 	$(BIN)/djlint --lint --quiet templates
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec deploy/compose.yaml
+	$(BIN)/shellcheck deploy/*.sh tests/*.sh
 
 messages: $(FOR_DEV) ## Bring new strings into locale/ and compile what is translated there; lists what still waits
 	$(BIN)/python -m tests.translations

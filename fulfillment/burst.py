@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from fulfillment import inbox, news, outbox
 from fulfillment.event_types import LEADS, By
 from fulfillment.models import Delivery, StripeEvent
+from storefront import trace
 from storefront.celery import enqueue
 
 log = logging.getLogger(__name__)
@@ -70,7 +71,8 @@ def _do_all(due: Callable[[], list[Key]], act: Callable[[Key], bool], *, again: 
 def _at_once(act: Callable[[Key], bool], keys: list[Key]) -> list[bool | None]:
     if len(keys) == 1:
         return [_guarded(act, keys[0])]
-    return list(_threads(act.__module__).map(lambda key: _in_thread(act, key), keys))
+    ids = trace.current()
+    return list(_threads(act.__module__).map(lambda key: _in_thread(act, key, ids), keys))
 
 
 @cache
@@ -79,17 +81,19 @@ def _threads(lane: str) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(AT_ONCE, thread_name_prefix=lane)
 
 
-def _in_thread(act: Callable[[Key], bool], key: Key) -> bool | None:
+def _in_thread(act: Callable[[Key], bool], key: Key, ids: dict[str, str | int]) -> bool | None:
     try:
-        return _guarded(act, key)
+        with trace.about(**ids):
+            return _guarded(act, key)
     finally:
         close_old_connections()  # back into the pool, as after a request
 
 
 def _guarded(act: Callable[[Key], bool], key: Key) -> bool | None:
     """None for a row that could not even be marked as failed, which must not stop the others."""
-    try:
-        return act(key)
-    except Exception:
-        log.exception("%s.%s(%r) failed", act.__module__, act.__name__, key)
-        return None
+    with trace.about():  # what is noted of this row is not said of the next
+        try:
+            return act(key)
+        except Exception:
+            log.exception("%s.%s(%r) failed", act.__module__, act.__name__, key)
+            return None

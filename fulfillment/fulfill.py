@@ -11,6 +11,7 @@ from orders import stripe_api
 from orders.facts import Facts
 from orders.models import Order
 from orders.stripe_api import Patience
+from storefront import trace
 from storefront.celery import enqueue
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def fulfill(session_id: str, *, door: str, patience: Patience = Patience.WORKER)
     others are making progress on the same order; whoever asked tries again later.
     Raises stripe_api.StripeUnavailable, StripeRefused or SessionUnknown: nothing was written then.
     """
+    trace.note(session=session_id)
     outcome = Outcome(stale=True)
     for _ in range(TRIES):
         seen = Order.objects.facts_version(session_id)
@@ -36,6 +38,8 @@ def fulfill(session_id: str, *, door: str, patience: Patience = Patience.WORKER)
         outcome = _converge(facts, seen=seen, door=door)
         if not outcome.stale:
             break
+    if outcome.order is not None:
+        trace.note(order=outcome.order.reference)
     if outcome.due:
         enqueue("fulfillment.tasks.send_due_mails")
     return outcome

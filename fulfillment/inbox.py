@@ -22,6 +22,7 @@ from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
 from orders import stripe_api
 from orders.models import Order
+from storefront import trace
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +114,7 @@ def store(body: bytes, *, endpoint: str = "") -> str | None:
     Raises EventMalformed; OperationalError when the database cannot take it.
     """
     parsed = parse(body)
+    trace.note(event=parsed.event_id)
     reason = _reason_to_ignore(parsed)
     state = StripeEvent.State.IGNORED if reason else StripeEvent.State.RECEIVED
     database = connections[DEFAULT_DB_ALIAS]
@@ -145,6 +147,7 @@ def handle(event_id: str) -> bool:
     The row is claimed under a lease and marked only after the work is done, so a crash at any point repeats it. A
     failure is noted on the row and tried again later, ten times over a day.
     """
+    trace.note(event=event_id)
     claim = uuid.uuid4()
     claimed = (
         StripeEvent.objects.due(Now())
@@ -223,6 +226,7 @@ def _finish(event: StripeEvent, claim: uuid.UUID, *, state: StripeEvent.State, n
     finished = bool(held.update(state=state, handled_at=timezone.now(), note=note, claim=None))
     if finished:
         measures.event_settled(event.type, state)
+        log.info("event %s of type %s is %s", event.event_id, event.type, state.value)
     return finished
 
 

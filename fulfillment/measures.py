@@ -1,14 +1,22 @@
 """Counters and histograms of this process, for /metrics. Summed over processes through PROMETHEUS_MULTIPROC_DIR."""
 
 import logging
+import os
+import socket
 
+from django.conf import settings
 from django.utils import timezone
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, values
 
 from fulfillment.event_types import label
 from orders.models import Order
 
 log = logging.getLogger(__name__)
+
+if settings.PROMETHEUS_MULTIPROC_DIR:
+    # Containers that share the folder number their processes alike: two would write into one file.
+    MACHINE = socket.gethostname()
+    values.ValueClass = values.MultiProcessValue(lambda: f"{MACHINE}-{os.getpid()}")  # type: ignore[no-untyped-call]
 
 # A registry of our own: the default one adds figures of the one process that happens to answer.
 REGISTRY = CollectorRegistry()

@@ -16,6 +16,7 @@ from fulfillment.announce import still_true
 from fulfillment.mails import compose
 from fulfillment.models import Delivery, DeliveryAttempt
 from orders.models import Order, TimelineEntry
+from storefront import trace
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def send(delivery_id: int) -> bool:
     delivery = _claim(delivery_id, claim)
     if delivery is None:
         return False
+    trace.note(order=delivery.order.reference, delivery=delivery.pk)
     previous = delivery.attempt_log.last()
     if previous is not None and previous.finished_at is None and not _take_over(delivery, previous, claim):
         return False
@@ -170,4 +172,6 @@ def _tell(delivery: Delivery, state: Delivery.State, reply: str = "") -> None:
     if state == State.GAVE_UP:
         log.error("order %s: mail given up: %s", delivery.order.reference, reply)
         detail += f", {without_addresses(reply)}"
+    else:
+        log.info("order %s: mail %s", delivery.order.reference, state.value)
     delivery.order.timeline.create(kind=TimelineEntry.Kind.MAIL, door="outbox", detail=detail[:300])

@@ -18,6 +18,7 @@ from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, StripeEvent
 from orders import checkout, payments, refunds, stripe_api
 from orders.models import Order, RefundRequest
+from storefront import trace
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +104,8 @@ def _each(keys: list[Key], act: Callable[[Key], bool], unsolved: Callable[[list[
             break
         swept.at_work()
         try:
-            done += bool(act(key))
+            with trace.about():  # what is noted of this row is not said of the next
+                done += bool(act(key))
             tried.append(key)
         except SoftTimeLimitExceeded:  # the task's time is over: what is left is due for the next pass
             raise

@@ -16,6 +16,7 @@ from catalog.models import Edition, Product
 from orders import language, stripe_api
 from orders.facts import NewSession, SessionLine
 from orders.models import Order, OrderLine, TimelineEntry
+from storefront import trace
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,7 @@ def begin(product: Product, *, user: User | None, browser: str) -> tuple[Order, 
     Raises stripe_api.StripeUnavailable or StripeRefused; the order then stays open, and nothing was charged.
     """
     order = open_order(product, user=user, browser=browser)
+    trace.note(order=order.reference)
     try:
         return order, ensure_session(order)
     except stripe_api.RequestChanged:

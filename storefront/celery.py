@@ -10,6 +10,8 @@ from typing import Any
 from celery import Celery, signals
 from django.db import close_old_connections, transaction
 
+from storefront import trace
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "storefront.settings")
 
 log = logging.getLogger(__name__)
@@ -26,7 +28,27 @@ def give_connections_back(**kwargs: Any) -> None:
     close_old_connections()
 
 
+_began: dict[str, float] = {}  # by the ids of the tasks that run in this process, monotonic seconds
+
+
+def begin_task(*, task: Any, task_id: str, **kwargs: Any) -> None:
+    """From here on each line names the task, and the request that it is done for."""
+    _began[task_id] = time.monotonic()
+    request_id = getattr(task.request, "request_id", None)
+    trace.begin(task=task.name, task_id=task_id, **({"request_id": str(request_id)} if request_id else {}))
+
+
+def end_task(*, task_id: str, state: str | None = None, **kwargs: Any) -> None:
+    """One line for each task, as each request has one."""
+    seconds = time.monotonic() - _began.pop(task_id, time.monotonic())
+    fields = {"outcome": (state or "unknown").lower(), "ms": round(seconds * 1000, 1)}
+    log.info("task %(outcome)s in %(ms)s ms", fields, extra={"fields": fields})
+    trace.end()
+
+
 signals.task_prerun.connect(give_connections_back)
+signals.task_prerun.connect(begin_task)
+signals.task_postrun.connect(end_task)
 signals.task_postrun.connect(give_connections_back)
 
 
@@ -38,14 +60,17 @@ def enqueue(task: str, *args: int | str) -> None:
     because tasks call the functions that enqueue.
 
     A task without arguments looks for due rows itself, so one message does for many calls: it is published by a
-    thread, soon after the first and again after the last, and nobody waits for the broker.
+    thread, soon after the first and again after the last, and nobody waits for the broker. The message carries the id
+    of the request that it serves, unless it serves several.
     """
-    transaction.on_commit(partial(_publish, task, args) if args else partial(wakeups.want, task))
+    request_id = trace.request_id()
+    publish = partial(_publish, task, args, request_id) if args else partial(wakeups.want, task, request_id)
+    transaction.on_commit(publish)
 
 
-def _publish(task: str, args: tuple[int | str, ...]) -> None:
+def _publish(task: str, args: tuple[int | str, ...], request_id: str) -> None:
     try:
-        app.send_task(task, args)
+        app.send_task(task, args, headers={"request_id": request_id} if request_id else None)
     except Exception as error:  # noqa: BLE001 - refused, silent, full or misconfigured: the row is safe in any case
         log.warning("broker unreachable, the sweep will run %s%r: %s", task, args, error)
 
@@ -55,16 +80,18 @@ class Wakeups:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._wanted: set[str] = set()
+        self._wanted: dict[str, str] = {}  # by task, the id of the one request that wants it, else ""
         self._publishing = False
         self._thread: threading.Thread | None = None
 
-    def want(self, task: str) -> None:
+    def want(self, task: str, request_id: str = "") -> None:
         """Have the task published soon. One that is wanted already will be published after this call, and is enough."""
-        if task in self._wanted:
+        wanted = self._wanted
+        if task in wanted:
+            wanted[task] = ""
             return
         with self._changed:
-            self._wanted.add(task)
+            self._wanted[task] = "" if task in self._wanted else request_id
             if self._thread is None or not self._thread.is_alive():  # the first call, or the first in a forked child
                 self._thread = threading.Thread(target=self._run, name="wake-ups", daemon=True)
                 self._thread.start()
@@ -80,10 +107,10 @@ class Wakeups:
             with self._changed:
                 self._changed.wait_for(lambda: self._wanted)
                 # Taken before it is published: a row that comes from now on wants a wake-up of its own.
-                wanted, self._wanted = self._wanted, set()
+                wanted, self._wanted = self._wanted, {}
                 self._publishing = True
-            for task in wanted:
-                _publish(task, ())
+            for task, request_id in list(wanted.items()):
+                _publish(task, (), request_id)
             with self._changed:
                 self._publishing = False
                 self._changed.notify_all()

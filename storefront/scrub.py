@@ -1,6 +1,5 @@
 """Texts that leave the shop, to a log or to Sentry, without keys, tokens of links, cookies and signatures."""
 
-import logging
 import re
 
 from django.conf import settings
@@ -9,6 +8,7 @@ from django.conf import settings
 SECRETS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\b(whsec|[srp]k)_\w+"), r"\1_[secret]"),
     (re.compile(r"(/links/)[^/\s\"'?#]+"), r"\1[token]"),
+    (re.compile(r"(/accounts/(?:confirm-email|password/reset/key)/)[^/\s\"'?#]+"), r"\1[token]"),
     (re.compile(r"\b[2-9A-HJ-NP-Z]{16}\.[\w-]{4,12}\.[\w-]{20,}"), "[token]"),  # of a link, wherever it stands
     (re.compile(r"((?:__Host-)?(?:session|sessionid|csrf|csrftoken)=)[^;,\s\"']+", re.IGNORECASE), r"\1[secret]"),
     (re.compile(r"(://[^\s/:@]*:)[^\s/@]+@"), r"\1[secret]@"),
@@ -18,13 +18,7 @@ SECRETS: list[tuple[re.Pattern[str], str]] = [
     ),
     (re.compile(r"(\bv[01]=)[0-9a-fA-F]{64}"), r"\1[signature]"),
 ]
-
-
-class Line(logging.Formatter):
-    """A line of the log, its traceback included. The path of a page may hold the token of a link."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record))
+EMAIL = re.compile(r"[\w.+'-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 
 
 def without_secrets(text: str) -> str:

@@ -3,7 +3,6 @@
 Imported only then. https://docs.sentry.io/platforms/python/configuration/options/
 """
 
-import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +14,14 @@ from sentry_sdk.integrations.logging import ignore_logger
 from sentry_sdk.scrubber import DEFAULT_DENYLIST, EventScrubber
 from sentry_sdk.utils import BadDsn
 
-from storefront.scrub import without_secrets
+from storefront import trace
+from storefront.scrub import EMAIL, without_secrets
 
 if TYPE_CHECKING:
     from sentry_sdk.types import Breadcrumb, BreadcrumbHint, Event, Hint
 
 MOST_ALIKE, ALIKE_WINDOW = 10, 900.0  # of one error from one process, in so many seconds: an outage fills no quota
 
-EMAIL = re.compile(r"[\w.+'-]{1,64}@[\w-]+(?:\.[\w-]+)+")
 DENIED = [*DEFAULT_DENYLIST, "__Host-session", "__Host-csrf", "csrf", "token", "stripe-signature", "email"]
 
 _seen: dict[str, list[float]] = {}  # when each kind of error was sent lately; monotonic seconds
@@ -60,6 +59,7 @@ def before_send(event: "Event", hint: "Hint") -> "Event | None":
     if _too_often(_kind(event)):
         return None
     cleaned: Event = clean(event)
+    cleaned.setdefault("tags", {}).update({name: str(value) for name, value in trace.current().items()})
     return cleaned
 
 

@@ -82,6 +82,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "storefront.request_line.request_line",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "storefront.language.PageLanguage",
@@ -476,13 +477,21 @@ if PROMETHEUS_MULTIPROC_DIR:
 else:
     os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)
 
+
+# The log, on standard error: lines of JSON for machines, or of text for whoever sits before the screen
+
+LOG_FORMAT = optional("LOG_FORMAT", "text" if DEBUG else "json")
+if LOG_FORMAT not in ("json", "text"):
+    raise ImproperlyConfigured(f"LOG_FORMAT must be json or text, not {LOG_FORMAT!r}.")
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"()": "storefront.scrub.Line", "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "text": {"()": "storefront.lines.Text", "fmt": "%(asctime)s %(levelname)s %(name)s %(message)s"},
+        "json": {"()": "storefront.lines.Json"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": optional("LOG_LEVEL", "INFO")},
     "loggers": {
         "django": {
@@ -493,6 +502,9 @@ LOGGING = {
         "django.security.csrf": {"level": "ERROR"},  # the same
         "django.server": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # what strangers send must not fill the log
+        # Celery says twice what storefront.celery says in one line for each task; what failed is still told.
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
         "pikepdf": {"level": "WARNING"},
     },

@@ -12,11 +12,13 @@ from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.utils.http import parse_header_parameters
 
+from storefront.request_line import request_line
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "storefront.settings")
 
-# Asked by machines that have no cookie and look at no page: of MIDDLEWARE these two concern them.
+# Asked by machines that have no cookie and look at no page: of MIDDLEWARE these three concern them.
 FOR_MACHINES = ("/webhooks/stripe/", "/healthz")
-MACHINES_MIDDLEWARE = (SecurityMiddleware, CommonMiddleware)
+MACHINES_MIDDLEWARE = (request_line, SecurityMiddleware, CommonMiddleware)
 
 
 class Utf8Request(WSGIRequest):

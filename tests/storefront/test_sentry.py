@@ -267,7 +267,7 @@ try:
 except ValueError:
     logging.getLogger("django.request").exception("Internal Server Error: %s", "/links/{TOKEN}/")
 """
-    ran = python(source, SENTRY_DSN="")
+    ran = python(source, SENTRY_DSN="", LOG_FORMAT="text")
     first, *_, last = ran.stderr.splitlines()
     assert first.endswith("ERROR django.request Internal Server Error: /links/[token]/")
     assert last == "ValueError: whsec_[secret]"
