@@ -44,7 +44,7 @@ def send(delivery_id: int) -> bool:
     delivery = _claim(delivery_id, claim)
     if delivery is None:
         return False
-    trace.note(order=delivery.order.reference, delivery=delivery.pk)
+    trace.note(delivery=delivery.pk, **({"order": delivery.order.reference} if delivery.order else {}))
     previous = delivery.attempt_log.last()
     if previous is not None and previous.finished_at is None and not _take_over(delivery, previous, claim):
         return False
