@@ -36,7 +36,7 @@ prove: $(FOR_DEV) ## Kill the shop at every line and statement, then break it on
 	$(BIN)/python -m tests.proof.kill --jobs $(or $(JOBS),2)
 	$(BIN)/python -m tests.proof.mutants --jobs $(or $(JOBS),2)
 
-bench: $(FOR_DEV) ## Measure webhooks, deliveries, a burst, a million rows, memory: ratios within one run; ARGS="webhook orders"
+bench: $(FOR_DEV) ## Measure webhooks, deliveries, a burst, a million rows, memory, search: ratios within one run; ARGS="webhook orders"
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # Production's settings, none of them real: what they would be rejected for, they are rejected for here.
