@@ -26,7 +26,10 @@ CURRENCIES = """
         SELECT (SELECT min(currency) FROM catalog_product WHERE status = 'published' AND currency > used.code)
         FROM used WHERE used.code IS NOT NULL
     )
-    SELECT code FROM used WHERE code IS NOT NULL"""
+    SELECT code FROM used WHERE code IS NOT NULL
+    ORDER BY code <> (
+        SELECT currency FROM catalog_product WHERE status = 'published' ORDER BY published_at DESC, id DESC LIMIT 1
+    ), code"""
 
 # What makes a shelf of the shop, its category or tag, one visitor's question.
 NO_QUESTION: dict[str, Any] = {
@@ -41,7 +44,7 @@ NO_QUESTION: dict[str, Any] = {
 
 
 def currencies() -> list[str]:
-    """Those in which something is on sale."""
+    """Those in which something is on sale, that of the newest product first: it applies where none is chosen."""
     with connection.cursor() as cursor:
         cursor.execute(CURRENCIES)
         return [code for (code,) in cursor.fetchall()]

@@ -14,10 +14,18 @@ from PIL import Image
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
-from catalog.models import Category, Edition, File, Product
+from catalog.models import Category, Edition, File, Product, Tag
 from orders.models import Order
 from tests.catalog.samples import SVG, pdf, png, upload
-from tests.factories import CategoryFactory, EditionFactory, FileFactory, OrderFactory, ProductFactory, UserFactory
+from tests.factories import (
+    CategoryFactory,
+    EditionFactory,
+    FileFactory,
+    OrderFactory,
+    ProductFactory,
+    TagFactory,
+    UserFactory,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -112,6 +120,22 @@ def test_one_form_puts_a_product_on_sale(client: Client, add: Send) -> None:
     page = Client().get("/products/quiet-evenings/").content.decode()
     assert "$12.50" in page
     assert f"/covers/{product.cover}-640.webp" in page
+
+
+def test_tags_are_found_by_typing_and_given_to_a_product(client: Client, add: Send) -> None:
+    paper = Tag.objects.create(name="Paper", slug="paper")
+    TagFactory(name="Wood")
+    found = client.get("/admin/autocomplete/?app_label=catalog&model_name=product&field_name=tags&term=pap").json()
+    assert [(one["id"], one["text"]) for one in found["results"]] == [(str(paper.pk), "Paper")]
+    add(new_files=upload(pdf()), tags=[paper.pk])
+    assert list(Product.objects.get().tags.all()) == [paper]
+
+
+def test_tag_that_exists_in_other_letters_is_a_mistake(client: Client) -> None:
+    TagFactory(name="Paper")
+    answer = client.post("/admin/catalog/tag/add/", {"name": "PAPER", "slug": "other"})
+    assert answer.status_code == 200
+    assert Tag.objects.count() == 1
 
 
 def test_price_is_shown_as_it_was_typed(client: Client, add: Send) -> None:
