@@ -49,10 +49,9 @@ def due() -> list[int]:
 
 
 def go_on() -> None:
-    """A task's share of what is due; what is left gets a wake-up of its own."""
-    for announcement_id in due():
-        find_owners(announcement_id)
-    if due():
+    """A task's share of what is due; what is left gets a wake-up of its own, unless others are at it."""
+    found = [find_owners(announcement_id) for announcement_id in due()]
+    if any(found) and due():
         enqueue(TASK)
 
 

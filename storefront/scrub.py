@@ -7,7 +7,7 @@ from django.conf import settings
 # What is found in a text, and what stands there instead.
 SECRETS: list[tuple[re.Pattern[str], str]] = [
     (re.compile(r"\b(whsec|[srp]k)_\w+"), r"\1_[secret]"),
-    (re.compile(r"(/links/)[^/\s\"'?#]+"), r"\1[token]"),
+    (re.compile(r"(/(?:links|mails)/)[^/\s\"'?#]+"), r"\1[token]"),  # the latter hold an address
     (re.compile(r"(/accounts/(?:confirm-email|password/reset/key)/)[^/\s\"'?#]+"), r"\1[token]"),
     (re.compile(r"\b[2-9A-HJ-NP-Z]{16}\.[\w-]{4,12}\.[\w-]{20,}"), "[token]"),  # of a link, wherever it stands
     (re.compile(r"((?:__Host-)?(?:session|sessionid|csrf|csrftoken)=)[^;,\s\"']+", re.IGNORECASE), r"\1[secret]"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MOST_ALIKE, ALIKE_WINDOW = 10, 900.0  # of one error from one process, in so many seconds: an outage fills no quota
 
-DENIED = [*DEFAULT_DENYLIST, "__Host-session", "__Host-csrf", "csrf", "token", "stripe-signature", "email"]
+DENIED = [*DEFAULT_DENYLIST, "__Host-session", "__Host-csrf", "csrf", "token", "choice", "stripe-signature", "email"]
 
 _seen: dict[str, list[float]] = {}  # when each kind of error was sent lately; monotonic seconds
 

@@ -7,6 +7,7 @@ from django.test import Client
 
 from accounts import mail_choices
 from accounts.models import MailChoice, User
+from storefront.scrub import without_secrets
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -74,6 +75,10 @@ def test_account_chooses_for_each_proven_address_and_no_other(client: Client) ->
     wanted = ["second@example.com", "claimed@example.com", "stranger@example.com", "a\x00b"]
     assert client.post("/accounts/mails/", {"new_editions": wanted}).status_code == 303
     assert dict(MailChoice.objects.values_list("email", "new_editions")) == {READER: False, "second@example.com": True}
+
+
+def test_signed_address_reaches_no_log(path: str) -> None:
+    assert without_secrets(f"Not found: {path}") == "Not found: /mails/[token]/"
 
 
 def test_address_is_kept_in_one_spelling() -> None:

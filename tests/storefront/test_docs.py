@@ -163,9 +163,8 @@ def test_what_a_page_links_to_and_names_is_there(page: Path) -> None:
         place = page.parent / target
         assert place.exists() or place.with_suffix(".md").exists(), target
     for name in re.findall(r"`((?:deploy|docs|tests|templates|static|storefront|fulfillment|orders)/[\w./-]+)`", text):
-        if name not in ("deploy/certificates/", "deploy/backups/") and not name.startswith(
-            "docs/figures/"
-        ):  # made later
+        made_later = name in ("deploy/certificates/", "deploy/backups/") or name.startswith("docs/figures/")
+        if not made_later:
             assert (ROOT / name).exists(), name
 
 
