@@ -43,7 +43,7 @@ class EraseForm(forms.Form):
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def data(request: HttpRequest) -> HttpResponseBase:
-    """What there is to take along and to erase. The button posts here: whoever must first say who they are comes back."""
+    """What there is to take along and to erase. The button posts here: who is asked who they are comes back."""
     if request.method == "POST":
         return _download(request)
     return render(request, "account/data.html")
