@@ -79,7 +79,7 @@ class Migration(migrations.Migration):
                 condition=models.Q(
                     ("erased_at", None),
                     models.Q(
-                        ("user", None), ("email__endswith", "@invalid"), ("buyer_address", None), ("buyer_agent", "")
+                        ("buyer_address", None), ("buyer_agent", ""), ("email__endswith", "@invalid"), ("user", None)
                     ),
                     _connector="OR",
                 ),
