@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.views.decorators.http import require_http_methods
 
 from accounts.addresses import MAX_LENGTH
 from accounts.confirm import confirmed_lately
@@ -41,16 +41,16 @@ class EraseForm(forms.Form):
 
 @never_cache
 @login_required
-@require_safe
-def data(request: HttpRequest) -> HttpResponse:
+@require_http_methods(["GET", "HEAD", "POST"])
+def data(request: HttpRequest) -> HttpResponseBase:
+    """What there is to take along and to erase. The button posts here: who is asked who they are comes back."""
+    if request.method == "POST":
+        return _download(request)
     return render(request, "account/data.html")
 
 
-@never_cache
-@login_required
-@require_POST
 @confirmed_lately
-def download_data(request: HttpRequest) -> HttpResponseBase:
+def _download(request: HttpRequest) -> HttpResponseBase:
     """One JSON file, sent as it is read."""
     name = f"my-data-{timezone.now():%Y-%m-%d}.json"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Robots-Tag": "noindex"}

@@ -63,7 +63,6 @@ urlpatterns = [
     path("accounts/sessions/others/end/", sign_in_pages.end_other_sessions, name="account_end_other_sessions"),
     path("accounts/sessions/<slug:name>/end/", sign_in_pages.end_session, name="account_end_session"),
     path("accounts/data/", privacy_pages.data, name="account_data"),
-    path("accounts/data/download/", privacy_pages.download_data, name="account_download_data"),
     path("accounts/erase/", privacy_pages.erase, name="account_erase"),
     path("accounts/mails/", mail_choices.mail_choices, name="mail_choices"),
     # Nothing but the language follows from it, and a token would set a cookie on every page that has the switch.

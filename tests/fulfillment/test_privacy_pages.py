@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("clean_rate_limits"
 
 PASSWORD = "a good long password"
 BOB, EVE = "bob@example.com", "eve@example.com"
-DATA, DOWNLOAD, ERASE = "/accounts/data/", "/accounts/data/download/", "/accounts/erase/"
+DATA, ERASE = "/accounts/data/", "/accounts/erase/"
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def sold(user: User | None, email: str, name: str) -> Order:
 
 
 def exported(client: Client) -> dict[str, Any]:
-    answer = client.post(DOWNLOAD)
+    answer = client.post(DATA)
     assert (answer.status_code, answer["Content-Type"]) == (200, "application/json")
     found: dict[str, Any] = json.loads(body_of(answer))
     return found
@@ -99,7 +99,7 @@ def test_export_takes_as_many_queries_for_thirty_orders(
 def test_who_was_not_asked_lately_gets_nothing(bob: User) -> None:
     client = Client()
     client.force_login(bob)
-    for answer in (client.post(DOWNLOAD), client.get(ERASE), client.post(ERASE, {"email": BOB})):
+    for answer in (client.post(DATA), client.get(ERASE), client.post(ERASE, {"email": BOB})):
         assert (answer.status_code, answer["Location"][:26]) == (302, "/accounts/reauthenticate/?")
     assert User.objects.filter(pk=bob.pk).exists()
 

@@ -58,7 +58,6 @@ ROWS = {
     "account_end_other_sessions": (302, 405, 405, 405, 405),
     "account_end_session": (302, 405, 405, 405, 405),
     "account_data": (302, 200, 200, 200, 200),
-    "account_download_data": (302, 405, 405, 405, 405),
     "account_erase": (302, 302, 302, 302, 302),  # whoever was not asked lately is asked who they are
     "set_language": (302, 302, 302, 302, 302),  # back to where it was asked from, with nothing changed
     "account_login": (200, 302, 302, 302, 302),
