@@ -85,7 +85,7 @@ class PaymentLinkAdmin(ReadOnly, admin.ModelAdmin):
             "links": links,
             "why_not": payment_links.why_not(product),
             "is_current": any(_is_current(link, product) and link.is_made for link in links),
-            "outdated": [link for link in links if link.is_active and link.is_made and not _is_current(link, product)],
+            "outdated": [link for link in links if _is_outdated(link, product)],
             "may_make": request.user.has_perms(MAKE),
         }
         return TemplateResponse(request, "admin/shop/payment_links.html", context)
@@ -155,6 +155,12 @@ def _is_current(link: PaymentLink, product: Product) -> bool:
     """Whether it sells at the price of now, with the key of now."""
     terms = (link.price, link.currency, link.livemode)
     return link.is_active and terms == (product.price, product.currency, stripe_api.is_live())
+
+
+def _is_outdated(link: PaymentLink, product: Product) -> bool:
+    """Whether it sells on other terms than the shop does now. A link of the other mode moves no money of this one."""
+    sells = link.is_made and link.is_active and link.livemode == stripe_api.is_live()
+    return sells and not _is_current(link, product)
 
 
 def _drawn(text: str) -> bytes:

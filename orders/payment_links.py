@@ -64,7 +64,11 @@ def _row(product: Product) -> PaymentLink:
         with transaction.atomic():
             return PaymentLink.objects.create(**terms)
     except IntegrityError:
-        return PaymentLink.objects.in_use().get(**terms)
+        if link := PaymentLink.objects.in_use().filter(**terms).first():
+            return link
+    # It was ended between the two statements, so the way is free.
+    with transaction.atomic():
+        return PaymentLink.objects.create(**terms)
 
 
 def _ensure_made(link: PaymentLink, product: Product) -> PaymentLink:

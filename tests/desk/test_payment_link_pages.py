@@ -88,6 +88,17 @@ def test_new_price_is_said_and_a_new_link_offered(desk: Client, world: World) ->
     assert "Make a Payment Link at $15.00" in page
 
 
+def test_link_of_the_other_mode_is_marked_and_no_link_of_this_one(desk: Client, world: World) -> None:
+    product = ProductFactory(price=1250)
+    payment_links.make(product)
+    PaymentLink.objects.update(livemode=True)
+    page = desk.get(page_of(product)).content.decode()
+    assert "former terms" not in page
+    assert "Make a Payment Link at $12.50" in page
+    payment_links.make(product)
+    assert " ".join(desk.get(page_of(product)).content.decode().split()).count("· test mode") == 1
+
+
 @pytest.mark.parametrize(
     "terms, why", [({"price": 0}, "is free"), ({"status": "draft", "content": None}, "no published")]
 )
@@ -196,7 +207,8 @@ def test_no_post_without_its_token_and_no_change_by_looking(owner: Any, world: W
     assert strict.post(page_of(product)).status_code == strict.post(deactivation(link)).status_code == 403
     assert strict.get(deactivation(link)).status_code == 405
     before = list(PaymentLink.objects.values())
-    for address in (page_of(product), qr_of(link), "/admin/catalog/paymentlink/"):
+    rows = "/admin/catalog/paymentlink/"
+    for address in (page_of(product), qr_of(link), rows, f"{rows}{link.pk}/change/"):
         assert strict.get(address).status_code == 200
     assert (list(PaymentLink.objects.values()), LogEntry.objects.count()) == (before, 0)
 
