@@ -22,6 +22,7 @@ from django.http import (
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.visitors import address_of, agent_of
@@ -93,7 +94,7 @@ def respond(request: HttpRequest, file: File) -> HttpResponseBase:
         source = Path(storage.path(file.key)).open("rb")  # noqa: SIM115 - the response closes it
     except OSError:
         log.exception("the bytes of file %s are not in the storage", file.pk)
-        return private(HttpResponse("This file cannot be read right now. Please try again later.", status=503))
+        return private(HttpResponse(_("This file cannot be read right now. Please try again later."), status=503))
     return _named(private(_ranged(request, file, source)), file)
 
 

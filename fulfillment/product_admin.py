@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.utils import formats, timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -110,7 +111,7 @@ class EditionDesk(EditionAdmin):
             number = edition.news.count()
             return gettext("%(number)s were written down to be told; asked for on %(day)s.") % {
                 "number": number,
-                "day": f"{found.asked_at:%Y-%m-%d %H:%M}",
+                "day": formats.date_format(timezone.localtime(found.asked_at), "DATETIME_FORMAT"),
             }
         return _counted(news.owners(edition))
 
@@ -122,5 +123,6 @@ def _announcement(edition: Edition) -> Announcement | None:
 def _counted(rights: EntitlementQuerySet) -> str:
     number = rights[: COUNTED + 1].count()
     if number > COUNTED:
-        return gettext("more than %(number)s purchases") % {"number": f"{COUNTED:,}"}
+        most = formats.number_format(COUNTED, force_grouping=True)
+        return gettext("more than %(number)s purchases") % {"number": most}
     return ngettext("%(number)s purchase", "%(number)s purchases", number) % {"number": number}

@@ -1,17 +1,21 @@
 """What happened to an order, told to its buyer: paid, sent, opened, updated, refunded. Never what the desk notes."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.core.exceptions import ValidationError
 from django.db.models import Prefetch
 from django.utils.translation import gettext as _
 
+from catalog import money
 from catalog.models import Edition
 from fulfillment.models import Delivery, Download
 from orders.models import Order, OrderQuerySet, TimelineEntry
 
 Kind = TimelineEntry.Kind
+NO_NUMBER = re.compile(r"[^0-9.]")
 TOLD = (Kind.STATE, Kind.REFUNDED, Kind.DISPUTE, Kind.MAIL, Kind.BILLING)
 
 
@@ -53,22 +57,33 @@ def _paid(order: Order) -> Iterator[Happening]:
 
 def _entries(order: Order) -> Iterator[Happening]:
     for entry in order.timeline.all():
-        if words := _words(entry):
+        if words := _words(entry, order.currency):
             yield Happening(entry.at, entry.kind, words)
 
 
-def _words(entry: TimelineEntry) -> str:
+def _words(entry: TimelineEntry, currency: str) -> str:
     """What an entry says to the buyer, or "" where it is the shop's own business."""
     if entry.kind == Kind.STATE:
         return _state(entry.detail.rpartition(" → ")[2])
     if entry.kind == Kind.REFUNDED:
         refunded, _of, total = entry.detail.partition(" of ")
-        return _("%(refunded)s of %(total)s is refunded.") % {"refunded": refunded, "total": total}
+        return _("%(refunded)s of %(total)s is refunded.") % {
+            "refunded": _amount(refunded, currency),
+            "total": _amount(total, currency),
+        }
     if entry.kind == Kind.DISPUTE:
         return _dispute(entry.detail)
     if entry.kind == Kind.BILLING:
         return _("The details on your receipt were changed.")
     return _("The address for this order was corrected.") if entry.detail.startswith("address corrected") else ""
+
+
+def _amount(recorded: str, currency: str) -> str:
+    """What `money.recorded` wrote down, in the form of the reader's language."""
+    try:
+        return money.display(money.read(NO_NUMBER.sub("", recorded), currency), currency)
+    except ValidationError:
+        return recorded
 
 
 def _state(after: str) -> str:
