@@ -19,8 +19,9 @@ from django.utils import timezone
 from accounts.models import MailChoice, Session, SignIn, User, proven_emails
 from fulfillment import library
 from fulfillment.access import Actor
-from fulfillment.models import Delivery, Download, Entitlement
+from fulfillment.models import Delivery, DeliveryQuerySet, Download, Entitlement
 from fulfillment.story import story, with_story
+from fulfillment.visits import LibraryVisit
 from orders.models import Order, OrderLine
 
 FORMAT = 1  # goes up when a field changes its meaning or goes; new ones may come at any time
@@ -39,6 +40,8 @@ def document(user: User) -> Iterator[str]:
         "sessions": lambda: _sessions(user, now),
         "passkeys": lambda: _passkeys(user),
         "mail_choices": lambda: _mail_choices(user),
+        "library_visits": lambda: _values(LibraryVisit.objects.filter(user=user), "last_at", "previous_at"),
+        "letters": lambda: [_mail(one) for one in _letters(user)],
         "orders": lambda: _orders(user),
         "files": lambda: _files(user),
     }
@@ -163,6 +166,11 @@ def _mail(mail: Delivery) -> Row:
         "written_at": mail.created_at,
         "sent_at": mail.sent_at,
     }
+
+
+def _letters(user: User) -> DeliveryQuerySet:
+    """Mails about no single order."""
+    return Delivery.objects.filter(order=None, recipient__in=proven_emails(user)).order_by("pk")
 
 
 def _files(user: User) -> list[Row]:

@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import SignIn, User
+from fulfillment import lost_link
 from fulfillment.models import Download, Entitlement
 from orders.billing_models import Billing
 from orders.models import Order
@@ -58,18 +59,23 @@ def exported(client: Client) -> dict[str, Any]:
 
 def test_export_holds_everything_of_oneself_and_nothing_of_others(client: Client, bob: User) -> None:
     mine, as_guest = sold(bob, BOB, "Mine"), sold(None, BOB, "As a guest")
+    lost_link.ask(BOB)
+    lost_link.ask(EVE)
+    client.get("/library/")
     sold(UserFactory(email=EVE), EVE, "Hers")
     sold(None, EVE, "Hers as a guest")
     SignIn.objects.create(user=User.objects.get(email=EVE), address="192.0.2.66")
     found = exported(client)
     assert list(found) == [
         "format", "made_at", "shop", "account", "addresses", "sign_ins", "sessions", "passkeys", "mail_choices",
-        "orders", "files",
+        "library_visits", "letters", "orders", "files",
     ]  # fmt: skip
     assert (found["format"], found["account"]["email"]) == (1, BOB)
     assert found["addresses"] == [{"email": BOB, "verified": True, "primary": True}]
     assert [(one["address"], one["agent"]) for one in found["sign_ins"]] == [("127.0.0.1", "Firefox/150")]
     assert [one["agent"] for one in found["sessions"]] == ["Firefox/150"]
+    assert [one["to"] for one in found["letters"]] == [BOB]
+    assert len(found["library_visits"]) == 1
     assert [one["reference"] for one in found["orders"]] == [mine.reference, as_guest.reference]
     order = found["orders"][0]
     assert (order["total"], order["currency"], order["receipt_details"]["name"]) == (1250, "usd", "Mine Ltd")

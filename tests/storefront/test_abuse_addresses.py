@@ -51,7 +51,6 @@ ROWS = {
     "billing": (404, 200, 404, 404, 404),
     "order_link": (405, 405, 405, 405, 405),
     "wrong_address": (404, 404, 404, 404, 404),  # for the browser that pressed Buy
-    "mail_choices": (302, 200, 200, 200, 200),
     "account": (302, 200, 200, 200, 200),
     "account_confirm": (302, 200, 200, 200, 200),
     "account_sessions": (302, 200, 200, 200, 200),
@@ -59,6 +58,7 @@ ROWS = {
     "account_end_session": (302, 405, 405, 405, 405),
     "account_data": (302, 200, 200, 200, 200),
     "account_erase": (302, 302, 302, 302, 302),  # whoever was not asked lately is asked who they are
+    "mail_choices": (302, 200, 200, 200, 200),
     "set_language": (302, 302, 302, 302, 302),  # back to where it was asked from, with nothing changed
     "account_login": (200, 302, 302, 302, 302),
     "account_logout": (302, 200, 200, 200, 200),
