@@ -51,11 +51,12 @@ def test_signup_asks_for_an_address_only(client: Client, mailed: Mailed) -> None
     assert list(client.get(SIGNUP).context["form"].fields) == ["email"]
 
 
-def test_signup_page_needs_no_script_and_allows_none_inline(client: Client, mailed: Mailed) -> None:
+def test_signup_pages_allow_no_script_inline(client: Client, mailed: Mailed) -> None:
     for page in (SIGNUP, "/accounts/login/", REQUEST, "/accounts/password/reset/"):
         answer = client.get(page)
         assert "script-src 'self'" in answer["Content-Security-Policy"], page
-        assert b"<script" not in answer.content, page
+        scripts = re.findall(r"<script[^>]*>[^<]*", answer.content.decode())
+        assert [one for one in scripts if not re.fullmatch(r'<script src="/static/[^"]+" defer>', one)] == [], page
         assert b" style=" not in answer.content, page
 
 

@@ -153,8 +153,9 @@ def test_f61_fraud_warning_is_told_once_with_its_order(world: World, client: Cli
 def test_payment_intent_that_comes_expanded_is_found(world: World, client: Client) -> None:
     order = buy(world, client, ProductFactory())
     intent = events(world, "payment_intent.succeeded")[0]["data"]["object"]
-    assert kept(client, event("refund.created", {"id": "re_1", "payment_intent": intent})) == ("handled", "")
-    assert states(order)[0] == "paid"
+    refund = world.control("refund", {"session": order.stripe_session_id})
+    assert kept(client, event("refund.created", {"id": refund["id"], "payment_intent": intent})) == ("handled", "")
+    assert states(order)[1] == ["revoked"]
 
 
 def test_event_stored_before_its_reason_was_known_is_ignored_when_it_is_handled() -> None:
