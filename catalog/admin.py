@@ -44,8 +44,7 @@ class ProductAdmin(admin.ModelAdmin):
     list_filter = ("status", "categories")
     search_fields = ("name", "slug", "summary")
     prepopulated_fields = {"slug": ("name",)}
-    filter_horizontal = ("categories",)
-    autocomplete_fields = ("tags",)
+    filter_horizontal = ("categories", "tags")
     readonly_fields = ("cover_now", "files_now", "sample_now")
     inlines = (StripePriceInline,)
     ordering = ("-created_at",)
