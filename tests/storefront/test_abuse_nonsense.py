@@ -154,7 +154,7 @@ def test_s61_nonsense_in_headers(
     ask(abused, actor, method, path, query, BODY, **{name: as_header(name, value)})
 
 
-COOKIES = ("session", "csrf", "messages", "django_language", "sessionid")
+COOKIES = ("session", "csrf", "messages", "language", "sessionid")
 
 
 @few
