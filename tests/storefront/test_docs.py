@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -115,13 +116,19 @@ def assert_units(line: str) -> None:
     assert [unit for unit in units if not (ROOT / "deploy" / "systemd" / unit).exists()] == [], line
 
 
+def test_gunicorn_takes_the_options_that_stand_there_for_who_prefers_it() -> None:
+    [line] = {line for _, line in commands() if line.startswith("gunicorn ")}
+    words = [sys.executable, "-m", "gunicorn", "--check-config", *shlex.split(line)[1:]]
+    checked = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
 @pytest.mark.parametrize("words", every_management_command(), ids=" ".join)
 def test_command_exists_and_takes_these_options(words: list[str]) -> None:
     name, *options = words
     if name in NOT_HERE and name not in get_commands():
         pytest.skip(f"{name} is not here yet")
-    app = get_commands()[name]
-    command = load_command_class(app, name) if isinstance(app, str) else app
+    command = load_command_class(get_commands()[name], name)
     command.create_parser("manage.py", name).parse_args(options)
 
 
@@ -167,7 +174,7 @@ def test_what_a_page_links_to_and_names_is_there(page: Path) -> None:
         place = page.parent / target
         assert place.exists() or place.with_suffix(".md").exists(), target
     for name in re.findall(r"`((?:deploy|docs|tests|templates|static|storefront|fulfillment|orders)/[\w./-]+)`", text):
-        if name not in ("deploy/certificates/", "deploy/backups/") and not name.startswith("docs/figures/"):  # made later
+        if not name.startswith(("docs/figures/", "deploy/certificates/", "deploy/backups/")):  # made later
             assert (ROOT / name).exists(), name
 
 

@@ -99,7 +99,7 @@ BUSY = {
         ("ADD COLUMN new integer NOT NULL DEFAULT 1", None),
     ],
 )
-def test_f69_change_that_would_stop_the_previous_release_is_noticed(change: str, complaint: type[Exception] | None) -> None:
+def test_f69_change_that_would_stop_it_is_noticed(change: str, complaint: type[Exception] | None) -> None:
     """Does it bite? A column without a default, one that is gone or renamed."""
     ProductFactory()
     model = next(model for model in before_the_last_migration("catalog") if model.__name__ == "Product")
