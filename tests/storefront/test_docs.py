@@ -29,7 +29,7 @@ COMPOSE = "docker compose --env-file .env -f deploy/compose.yaml "
 # Programs of the system, which no test can run: written as their own manuals say.
 SYSTEM = {
     "cp", "chmod", "chown", "mkdir", "install", "useradd", "df", "dig", "timedatectl", "journalctl", "systemd-tmpfiles",
-    "stripe", "gunicorn", "pip", "/srv/shop/app/.venv/bin/pip", "python3",
+    "stripe", "certbot", "gunicorn", "pip", "/srv/shop/app/.venv/bin/pip", "python3",
 }  # fmt: skip
 NOT_HERE = {"check_production"}  # made elsewhere at the same time: may be missing until both meet
 # Parsed and not run here: they ask a person, or are run by tests of their own.
@@ -174,7 +174,7 @@ def test_what_a_page_links_to_and_names_is_there(page: Path) -> None:
         place = page.parent / target
         assert place.exists() or place.with_suffix(".md").exists(), target
     for name in re.findall(r"`((?:deploy|docs|tests|templates|static|storefront|fulfillment|orders)/[\w./-]+)`", text):
-        if not name.startswith(("docs/figures/", "deploy/certificates/", "deploy/backups/")):  # made later
+        if not name.startswith(("docs/figures/", "deploy/certificates/", "deploy/acme")):  # made later
             assert (ROOT / name).exists(), name
 
 
