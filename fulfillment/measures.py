@@ -2,7 +2,7 @@
 
 import logging
 import os
-import socket
+import platform
 
 from django.conf import settings
 from django.utils import timezone
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 if settings.PROMETHEUS_MULTIPROC_DIR:
     # Containers that share the folder number their processes alike: two would write into one file.
-    MACHINE = socket.gethostname()
+    MACHINE = platform.node()
     values.ValueClass = values.MultiProcessValue(lambda: f"{MACHINE}-{os.getpid()}")  # type: ignore[no-untyped-call]
 
 # A registry of our own: the default one adds figures of the one process that happens to answer.

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 from storefront import trace
+from storefront.lines import harmless
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def request_line(get_response: Callable[[HttpRequest], Any]) -> Callable[[HttpRe
             response[HEADER] = trace.request_id()
             trace.note(**_known(request))
             milliseconds = round((time.perf_counter() - began) * 1000, 1)
-            path = request.path[:LONGEST_PATH]
+            path = harmless(request.path[:LONGEST_PATH])
             fields = {"method": request.method, "path": path, "status": response.status_code, "ms": milliseconds}
             log.info("%(method)s %(path)s %(status)s", fields, extra={"fields": fields})
         return response

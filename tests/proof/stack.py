@@ -92,6 +92,7 @@ class Stack:
             "STRIPE_WEBHOOK_SECRETS": "whsec_only_for_the_chaos_run_0123456789",
             "STRIPE_API_BASE": f"http://{HOST}:{ports_of['stripe']}",
             "STORAGE_URL": f"file://{self.folder}/files",
+            "LOG_FORMAT": "text",  # tracebacks are looked for in it, line by line
             "PROMETHEUS_MULTIPROC_DIR": str(parts.emptied(self.folder / "metrics")),
             "OPEN_ORDER_SECONDS": str(OPEN_ORDER_SECONDS),
             "CHECKOUTS_PER_NETWORK": "1000000",  # all buyers come from one address

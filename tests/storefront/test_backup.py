@@ -58,7 +58,7 @@ def manage(*words: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]
 
 
 @pytest.mark.skipif(not (find_programs() / "pg_dump").exists(), reason="no pg_dump beside the PostgreSQL of the tests")
-def test_shop_that_was_lost_comes_back_with_all_that_was_sold(
+def test_f25_shop_that_was_lost_comes_back_with_all_that_was_sold(
     smtp: World, client: Client, tmp_path: Path, new_database: dict[str, str]
 ) -> None:
     files, backups, restored = tmp_path / "private", tmp_path / "backups", tmp_path / "restored" / "private"

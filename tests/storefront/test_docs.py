@@ -3,6 +3,7 @@
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from io import StringIO
@@ -28,7 +29,7 @@ COMPOSE = "docker compose --env-file .env -f deploy/compose.yaml "
 # Programs of the system, which no test can run: written as their own manuals say.
 SYSTEM = {
     "cp", "chmod", "chown", "mkdir", "install", "useradd", "df", "dig", "timedatectl", "journalctl", "systemd-tmpfiles",
-    "stripe", "gunicorn", "pip", "/srv/shop/app/.venv/bin/pip", "python3",
+    "stripe", "certbot", "gunicorn", "pip", "/srv/shop/app/.venv/bin/pip", "python3",
 }  # fmt: skip
 # Parsed and not run here: they ask a person, or are run by tests of their own.
 ONLY_PARSED = {"createsuperuser", "check", "collectstatic", "migrate", "load_demo", "check_production"}
@@ -114,6 +115,13 @@ def assert_units(line: str) -> None:
     assert [unit for unit in units if not (ROOT / "deploy" / "systemd" / unit).exists()] == [], line
 
 
+def test_gunicorn_takes_the_options_that_stand_there_for_who_prefers_it() -> None:
+    [line] = {line for _, line in commands() if line.startswith("gunicorn ")}
+    words = [sys.executable, "-m", "gunicorn", "--check-config", *shlex.split(line)[1:]]
+    checked = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stderr
+
+
 @pytest.mark.parametrize("words", every_management_command(), ids=" ".join)
 def test_command_exists_and_takes_these_options(words: list[str]) -> None:
     name, *options = words
@@ -164,8 +172,7 @@ def test_what_a_page_links_to_and_names_is_there(page: Path) -> None:
         place = page.parent / target
         assert place.exists() or place.with_suffix(".md").exists(), target
     for name in re.findall(r"`((?:deploy|docs|tests|templates|static|storefront|fulfillment|orders)/[\w./-]+)`", text):
-        made_later = name in ("deploy/certificates/", "deploy/backups/") or name.startswith("docs/figures/")
-        if not made_later:
+        if not name.startswith(("docs/figures/", "deploy/certificates/", "deploy/acme")):  # made later
             assert (ROOT / name).exists(), name
 
 

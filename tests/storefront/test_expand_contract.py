@@ -75,7 +75,7 @@ def busy_shop(world: World, client: Client, drain: Callable[[], int]) -> Order:
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_previous_release_works_on_the_schema_of_this_one(busy_shop: Order, app: str) -> None:
+def test_f69_previous_release_works_on_the_schema_of_this_one(busy_shop: Order, app: str) -> None:
     tried = {model.__name__ for model in before_the_last_migration(app) if act_as(model)}
     assert tried >= BUSY[app]
 
@@ -99,7 +99,7 @@ BUSY = {
         ("ADD COLUMN new integer NOT NULL DEFAULT 1", None),
     ],
 )
-def test_change_that_would_stop_the_previous_release_is_noticed(change: str, complaint: type[Exception] | None) -> None:
+def test_f69_change_that_would_stop_it_is_noticed(change: str, complaint: type[Exception] | None) -> None:
     """Does it bite? A column without a default, one that is gone or renamed."""
     ProductFactory()
     model = next(model for model in before_the_last_migration("catalog") if model.__name__ == "Product")

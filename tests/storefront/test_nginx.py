@@ -190,7 +190,7 @@ def test_s12_whoever_dawdles_is_dropped_and_holds_up_nobody(front: Front) -> Non
         assert 4 < time.monotonic() - began < 12
 
 
-def test_s27_what_visitors_say_of_themselves_does_not_pass(front: Front) -> None:
+def test_s40_what_visitors_say_of_themselves_does_not_pass(front: Front) -> None:
     """Two headers of a name are joined by the web server; one with underscores would look like ours."""
     file = File.objects.get(edition__product=ProductFactory(price=0))
     forged = [
@@ -203,7 +203,7 @@ def test_s27_what_visitors_say_of_themselves_does_not_pass(front: Front) -> None
     assert re.fullmatch(r"[0-9a-f]{32}", headers["X-Request-ID"])
 
 
-def test_s59_download_comes_from_nginx_with_what_the_shop_said_about_it(front: Front) -> None:
+def test_s55_download_comes_from_nginx_with_what_the_shop_said_about_it(front: Front) -> None:
     file = File.objects.get(edition__product=ProductFactory(price=0))
     status, headers, body = front.ask(f"/downloads/{file.pk}/")
     assert (status, body) == (200, PDF)
@@ -222,7 +222,7 @@ def test_s59_download_comes_from_nginx_with_what_the_shop_said_about_it(front: F
     assert (status, body, headers["Content-Range"]) == (206, PDF[1:5], f"bytes 1-4/{len(PDF)}")
 
 
-def test_s28_private_places_have_no_address(front: Front) -> None:
+def test_s24_private_places_have_no_address(front: Front) -> None:
     file = File.objects.get(edition__product=ProductFactory())
     paths = [f"/protected/{file.key}", "/protected/", "/metrics", "/static/../private/", f"/static/../{file.key}"]
     paths += ["/static/", "/.env", *(f"/{name}..%2fprivkey.pem" for name in ("protected/", "static/", "static%2f"))]

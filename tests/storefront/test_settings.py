@@ -87,6 +87,7 @@ def test_empty_variables_count_as_not_set(tmp_path: Path) -> None:
         "ADMINS",
         "DEBUG",
         "LOG_LEVEL",
+        "LOG_FORMAT",
         "SITE_NAME",
     )
     assert check_deploy(tmp_path, **dict.fromkeys(names, "")).returncode == 0
