@@ -121,7 +121,7 @@ def test_empty_library_is_german(german: Client, reader: User) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/accounts/", "/accounts/sessions/", "/accounts/2fa/", 
+        "/accounts/", "/accounts/sessions/", "/accounts/2fa/",
         "/accounts/2fa/webauthn/keys/{key}/edit/", "/accounts/2fa/webauthn/keys/{key}/remove/", "/accounts/data/",
         "/accounts/erase/", "/accounts/mails/", "/accounts/confirm/", "/accounts/password/change/",
         "/accounts/email/", "/accounts/reauthenticate/",
