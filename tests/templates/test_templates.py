@@ -42,3 +42,12 @@ def test_text_mail_names_product_and_amount(kind: str) -> None:
     assert "* Salt & 'Pepper' <2>\n  $12.50\n" in mail.body
     assert (f"\n\n{settings.SITE_URL}/links/{order.reference}." in mail.body) is (kind in ("order", "link"))
     assert "Salt &amp; &#x27;Pepper&#x27; &lt;2&gt;" in str(mail.alternatives[0][0])
+
+
+def test_every_rule_of_the_style_sheet_is_closed() -> None:
+    """A brace that a merge lost puts all that follows it into one rule, and no browser says so."""
+    open_rules = 0
+    for line in (Path(settings.BASE_DIR) / "static" / "shop.css").read_text().splitlines():
+        open_rules += line.count("{") - line.count("}")
+        assert open_rules == 0 or not line.startswith("/*"), line
+    assert open_rules == 0
