@@ -238,9 +238,10 @@ def test_static_files_are_compressed_beforehand_and_kept_for_ever_when_named_by_
     assert (status, headers["Cache-Control"], body) == (200, "public, max-age=60", b"p {}")
 
 
-def test_pages_are_not_compressed(front: Front) -> None:
-    status, headers, _ = front.ask("/", headers=[("Accept-Encoding", "gzip")])
-    assert (status, "Content-Encoding" in headers) == (200, False)
+def test_page_is_compressed_by_the_shop_alone_and_only_where_it_says_so(front: Front) -> None:
+    for address, compressed in (("/", True), ("/accounts/login/", False)):
+        status, headers, _ = front.ask(address, headers=[("Accept-Encoding", "gzip")])
+        assert (status, "Content-Encoding" in headers) == (200, compressed)
 
 
 def test_plain_http_is_sent_to_https(front: Front) -> None:
