@@ -30,6 +30,7 @@ GERMAN = {"accept-language": "de-DE,de;q=0.9,en;q=0.8"}
 TAG = re.compile(r"<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>", re.DOTALL)
 SAID_BY_ATTRIBUTE = re.compile(r'\b(?:aria-label|alt|title|placeholder|content)="([^"]*)"')
 GERMAN_TOO = {"Download", "Tag"}  # the noun, and the day
+MARKUP = {"product", "link"}  # what pages and feeds say to programs
 # Words that no German sentence has, and hardly any English one can do without.
 ENGLISH = set("the your you and of with this that are for from have we it to is not or please".split())
 
@@ -55,7 +56,7 @@ def said(page: str) -> str:
 def english_strings() -> re.Pattern[str]:
     """Every string of the catalog without a gap in it, unless it reads the same in German."""
     found = {str(one.id) for one in messages(written("de")) if one.id != one.string and not one.python_format}
-    either = "|".join(sorted(map(re.escape, found - GERMAN_TOO), key=len, reverse=True))
+    either = "|".join(sorted(map(re.escape, found - GERMAN_TOO - MARKUP), key=len, reverse=True))
     return re.compile(rf"(?<![\w-])(?:{either})(?![\w-])")
 
 
