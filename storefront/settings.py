@@ -504,6 +504,7 @@ LOGGING = {
         "django.security.DisallowedHost": {"level": "CRITICAL"},  # what strangers send must not fill the log
         # Celery says twice what storefront.celery says in one line for each task; what failed is still told.
         "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},  # each task has a line of its own
         "celery.worker.strategy": {"level": "WARNING"},
         "stripe": {"level": "WARNING"},
         "pikepdf": {"level": "WARNING"},
