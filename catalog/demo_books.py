@@ -40,6 +40,7 @@ class DemoBook:
     currency: str
     language: str
     categories: tuple[str, ...]
+    tags: tuple[str, ...]
     layout: Layout
     editions: tuple[DemoEdition, ...]  # the newest last
     sounds: tuple[str, ...]
@@ -87,6 +88,7 @@ def book(slug: str, source: str) -> DemoBook:
         currency=fields["currency"],
         language=fields.get("language", "en-US"),
         categories=tuple(fields["categories"].split(", ")),
+        tags=tuple(fields["tags"].split(", ")),
         layout=Layout(
             width=width,
             height=height,

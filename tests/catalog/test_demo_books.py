@@ -141,6 +141,7 @@ def test_shop_entry_can_be_sold(book: DemoBook) -> None:
     assert 120 <= len(book.description.split()) <= 200
     assert book.description.count("\n\n") >= 2
     assert 1 <= len(book.categories) <= 3
+    assert 2 <= len(book.tags) <= 3
     assert book.price == 0 or book.price >= money.MINIMUM[book.currency]
 
 

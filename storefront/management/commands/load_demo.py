@@ -6,23 +6,25 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Manager
 from django.utils.text import slugify
 
 from accounts.models import User
 from catalog import covers, uploads
 from catalog.cover_images import Cover, render_image_cover
 from catalog.demo_books import DemoBook, DemoEdition, books
-from catalog.models import Category, Edition, Product
+from catalog.models import Category, Edition, Product, Tag
 
 ADMIN_EMAIL, ADMIN_PASSWORD = "admin@example.com", "admin"
 HALF_A_YEAR = timedelta(days=182)
+
+Group = TypeVar("Group", Category, Tag)
 
 
 @dataclass(frozen=True)
@@ -83,12 +85,13 @@ def put_on_sale(made: Made) -> None:
         cover=covers.store(made.cover),
         cover_height=made.cover.large_height,
     )
-    product.categories.set(category(name) for name in book.categories)
+    product.categories.set(named(Category.objects, name) for name in book.categories)
+    product.tags.set(named(Tag.objects, name) for name in book.tags)
     for edition, checked in made.editions:
         added = uploads.add_files(product, checked, as_new_edition=True, notes=edition.notes)
         if later := len(made.editions) - edition.number:
             Edition.objects.filter(pk=added.pk).update(published_at=F("published_at") - later * HALF_A_YEAR)
 
 
-def category(name: str) -> Category:
-    return Category.objects.get_or_create(slug=slugify(name), defaults={"name": name})[0]
+def named(groups: Manager[Group], name: str) -> Group:
+    return groups.get_or_create(slug=slugify(name), defaults={"name": name})[0]
