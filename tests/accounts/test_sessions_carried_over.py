@@ -25,7 +25,7 @@ def test_live_sessions_keep_their_key_and_get_their_user() -> None:
         ("over", yesterday, {"_auth_user_id": str(bob.pk)}),
     ):
         Before.objects.create(session_key=key, session_data=store.encode(held), expire_date=ends)
-    import_module("accounts.migrations.0005_sessions_of_users").carry_over(apps, None)
+    import_module("accounts.migrations.0006_sessions_of_users").carry_over(apps, None)
     found = Session.objects.order_by("session_key").values_list("session_key", "user", "expire_date")
     assert list(found) == [("bob", bob.pk, tomorrow), ("gone", None, tomorrow), ("guest", None, tomorrow)]
     assert store.decode(Session.objects.get(session_key="guest").session_data) == {"orders": {}}
