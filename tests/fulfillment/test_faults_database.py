@@ -95,7 +95,7 @@ def test_f23_deadlock_with_a_real_transaction_delivers_once(
     assert not fulfill(str(order.stripe_session_id), door="sweep").stale
     crossing.join()
     assert states(order) == DELIVERED
-    assert [record.getMessage().count("deadlock detected") for record in caplog.records] == [1]
+    assert sum(record.getMessage().count("deadlock detected") for record in caplog.records) == 1
 
 
 def lock_backwards(order: Order, holding: threading.Event) -> None:
