@@ -80,7 +80,7 @@ def everywhere() -> str:
     return "\n".join([*found, *bodies])
 
 
-def test_nothing_names_the_buyer_and_the_money_stays(order: Order, bob: User) -> None:
+def test_s65_nothing_names_the_buyer_and_the_money_stays(order: Order, bob: User) -> None:
     before = Order.objects.values("reference", "total", "state", "currency", "paid_at", "stripe_session_id").get()
     lines, entries = order.lines.count(), order.timeline.count()
     erased = erase_account(bob)
@@ -114,7 +114,7 @@ def test_access_has_ended_everywhere(order: Order, bob: User, client: Client) ->
         resend_order(order.reference, door="resend")
 
 
-def test_invariants_and_books_hold_and_stripe_brings_nobody_back(order: Order, bob: User, smtp: World) -> None:
+def test_s65_invariants_and_books_hold_and_stripe_brings_nobody_back(order: Order, bob: User, smtp: World) -> None:
     sweep()
     erase_account(bob)
     for door in ("replay", "reconcile", "webhook"):
@@ -144,7 +144,7 @@ def test_refund_after_the_erasure_is_entered_and_mailed_to_nobody(order: Order, 
 @pytest.mark.parametrize(
     "change", [{"state": "open", "paid_at": None}, {"state": "processing"}, {"dispute": "open"}, {"attention": "look"}]
 )
-def test_money_in_motion_refuses_and_changes_nothing(bob: User, change: dict[str, Any]) -> None:
+def test_s65_money_in_motion_refuses_and_changes_nothing(bob: User, change: dict[str, Any]) -> None:
     order = OrderFactory(user=bob, email=BOB, **{"state": "paid", "paid_at": timezone.now(), **change})
     with pytest.raises(EraseRefused) as refused:
         erase_account(bob)

@@ -57,7 +57,7 @@ def exported(client: Client) -> dict[str, Any]:
     return found
 
 
-def test_export_holds_everything_of_oneself_and_nothing_of_others(client: Client, bob: User) -> None:
+def test_s65_export_holds_everything_of_oneself_and_nothing_of_others(client: Client, bob: User) -> None:
     mine, as_guest = sold(bob, BOB, "Mine"), sold(None, BOB, "As a guest")
     lost_link.ask(BOB)
     lost_link.ask(EVE)
