@@ -88,6 +88,18 @@ def keep(page: Page, name: str) -> None:
     assert too_wide <= 0, f"{name} is {too_wide} px too wide for a phone"
 
 
+def sticking_out(page: Page) -> list[int]:
+    """At which widths somebody would have to scroll sideways: a window of 1,280 pixels enlarged to 200 % and,
+    as WCAG 2.2 asks in 1.4.10, to 400 %."""
+    before, found = page.viewport_size or WIDE, []
+    for width in (640, 320):
+        page.set_viewport_size({"width": width, "height": 512})
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            found.append(width)
+    page.set_viewport_size(before)
+    return found
+
+
 def barriers(page: Page) -> list[str]:
     """What axe finds that keeps people out, wide and on a phone, light and dark."""
     page.evaluate(Axe().axe_script)

@@ -1,10 +1,10 @@
-"""axe finds nothing serious on any page that a shopper sees, light and dark, wide and on a phone."""
+"""axe finds nothing serious on any page that a shopper sees, light and dark, wide, on a phone and enlarged."""
 
 import pytest
 from playwright.sync_api import Page
 
 from tests.journeys import steps
-from tests.journeys.browsing import Browsing, barriers, keep
+from tests.journeys.browsing import Browsing, barriers, keep, sticking_out
 from tests.journeys.running import Shop, expired
 
 pytestmark = pytest.mark.browser
@@ -15,6 +15,7 @@ def check(page: Page, name: str = "") -> None:
     if name:
         keep(page, name)
     assert barriers(page) == [], page.url
+    assert sticking_out(page) == [], page.url
 
 
 def test_pages_before_buying_keep_nobody_out(page: Page, shop: Shop) -> None:
