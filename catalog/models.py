@@ -127,6 +127,7 @@ class Product(models.Model):
         max_length=page_choice.LONGEST,
         blank=True,
         default=page_choice.DEFAULT,
+        db_default=page_choice.DEFAULT,
         help_text=_(
             "Such as 1-5, 12. Everybody may see these pages, and the cover and the contents page with them, as "
             "pictures and as a marked sample. Never more than a third of the PDF, nor more than 30 pages, whatever "

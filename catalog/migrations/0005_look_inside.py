@@ -66,6 +66,7 @@ class Migration(migrations.Migration):
             name="sample_pages",
             field=models.CharField(
                 blank=True,
+                db_default="1-5",
                 default="1-5",
                 help_text="Such as 1-5, 12. Everybody may see these pages, and the cover and the contents page with them, as pictures and as a marked sample. Never more than a third of the PDF, nor more than 30 pages, whatever you write. Empty or 0 shows nothing.",
                 max_length=100,
