@@ -12,7 +12,7 @@ from tests.journeys.test_admin import sign_in_as_owner
 
 pytestmark = pytest.mark.browser
 
-EMAIL = "by-link@example.com"
+EMAIL = "by-own-link@example.com"
 
 
 def test_a_link_from_the_admin_sells_the_book(page: Page, browsing: Browsing, shop: Shop) -> None:
