@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast
 from allauth.account import app_settings
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.login import get_authentication_records, record_authentication
-from allauth.core import ratelimit
 from allauth.core.exceptions import ReauthenticationRequired
 from django import forms
 from django.contrib.auth.decorators import login_required
@@ -21,10 +20,12 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts import limits
 from accounts.models import User, signed_in
 
 SESSION_KEY = "confirm"
 TRIES = 3
+CODES = 5  # mailed to one user in ten minutes
 
 View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
@@ -63,9 +64,8 @@ def confirm(request: HttpRequest) -> HttpResponse:
     user = signed_in(request)
     form = CodeForm(request.POST if "code" in request.POST else None)
     if request.method == "POST" and not form.is_bound:
-        if not ratelimit.consume(request, action="confirm", user=user):
-            too_many: HttpResponse = ratelimit.respond_429(request)
-            return too_many
+        if not limits.key_within("confirm", str(user.pk), CODES):
+            return limits.too_often(request)
         _mail_code(request, user)
     elif form.is_bound and form.is_valid():
         if _matches(request, form.cleaned_data["code"]):

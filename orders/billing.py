@@ -1,6 +1,5 @@
 """What a buyer writes about themselves for the receipt: name or company, address, VAT number."""
 
-from allauth.core import ratelimit
 from django import forms
 from django.contrib import messages
 from django.db import transaction
@@ -13,11 +12,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts import limits
 from orders.billing_models import Billing
 from orders.models import Order, TimelineEntry
 from orders.views import visible_orders
 
 MOST_LINES = 6
+CHANGES = 20  # of one order in ten minutes
 
 
 class BillingForm(forms.Form):
@@ -53,9 +54,8 @@ def billing(request: HttpRequest, reference: str) -> HttpResponse:
     order = get_object_or_404(visible_orders(request).filter(state=Order.State.PAID), reference=reference)
     form = BillingForm(request.POST if request.method == "POST" else None, initial=_written(order))
     if request.method == "POST" and form.is_valid():
-        if not ratelimit.consume(request, action="billing", key=order.reference):
-            too_many: HttpResponse = ratelimit.respond_429(request)
-            return too_many
+        if not limits.key_within("billing", order.reference, CHANGES):
+            return limits.too_often(request)
         _write(order, form.cleaned_data)
         messages.success(request, _("Your receipt shows these details now."))
         return HttpResponseRedirect(reverse("receipt", args=[order.reference]), status=303)

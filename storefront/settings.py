@@ -279,8 +279,6 @@ MFA_FORMS = {
 ALLAUTH_TRUSTED_PROXY_COUNT = TRUSTED_PROXY_COUNT
 CHECKOUTS_PER_NETWORK = number("CHECKOUTS_PER_NETWORK", 60)
 CHECKOUTS_PER_PRODUCT = number("CHECKOUTS_PER_PRODUCT", 1200)
-# allauth's limits for pages of the shop's own: "billing" by order, and "confirm", codes for what needs a second look.
-ACCOUNT_RATE_LIMITS = {"billing": "20/h/key", "confirm": "5/10m/user"}
 
 
 # Browser security
@@ -452,9 +450,8 @@ SELLER_NAME = optional("SELLER_NAME", SITE_NAME)
 SELLER_ADDRESS = optional("SELLER_ADDRESS", "").replace("\\n", "\n")
 SELLER_TAX_ID = optional("SELLER_TAX_ID", "")
 LINK_HOURS = number("LINK_HOURS", 48)  # how long a link from a mail opens its order's files
-NEWS_WAIT_MINUTES = number(
-    "NEWS_WAIT_MINUTES", 60
-)  # until owners hear of a new edition, so that one mail may tell of several
+# Until owners hear of a new edition, so that one mail may tell of several.
+NEWS_WAIT_MINUTES = number("NEWS_WAIT_MINUTES", 60)
 # What shoppers are told about refunds, for the bank in a dispute. Only what they can read before they buy belongs here.
 REFUND_POLICY = optional("REFUND_POLICY", "").replace("\\n", "\n")
 OPEN_ORDER_SECONDS = number("OPEN_ORDER_SECONDS", 60)  # how old an open order is when the sweep asks Stripe
