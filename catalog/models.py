@@ -1,8 +1,5 @@
 """What can be bought: products, their editions, and the files in each."""
 
-import secrets
-import uuid
-from datetime import datetime
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField
@@ -11,7 +8,6 @@ from django.contrib.postgres.search import SearchVector
 from django.core.validators import MinLengthValidator, RegexValidator
 from django.db import models
 from django.db.models import Q, Value
-from django.db.models.expressions import Combinable
 from django.db.models.functions import Left, Length, Lower
 from django.db.models.lookups import Exact, GreaterThanOrEqual
 from django.urls import reverse
@@ -20,6 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from catalog import money, page_choice
 from catalog.columns import UnreadVectorField
+from catalog.payment_link_models import PaymentLink  # noqa: F401 - Django looks for models here
+from catalog.sample_models import Sample, SamplePage  # noqa: F401 - the same
 
 
 def chargeable() -> Q:
@@ -228,64 +226,6 @@ class StripePrice(models.Model):
         return self.price_id
 
 
-class PaymentLinkQuerySet(models.QuerySet["PaymentLink"]):
-    def in_use(self) -> "PaymentLinkQuerySet":
-        return self.filter(deactivated_at=None)
-
-
-class PaymentLink(models.Model):
-    """A Payment Link of Stripe's, made here: an address that sells one product at one price, wherever it is shown.
-
-    The row comes first and Stripe is asked under its `key`, so a second click finds the same link. Without a `link_id`
-    Stripe's answer never came.
-    """
-
-    product = models.ForeignKey(Product, models.PROTECT, related_name="payment_links")
-    key = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
-    price = models.IntegerField(help_text="Minor units.")
-    currency = models.CharField(max_length=3, choices=money.choices)
-    livemode = models.BooleanField(default=False)
-    link_id = models.CharField("link in Stripe", max_length=255, unique=True, null=True)  # noqa: DJ001 - none is not ""
-    url = models.URLField(max_length=500, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    deactivated_at = models.DateTimeField(null=True)
-
-    objects = PaymentLinkQuerySet.as_manager()
-
-    class Meta:
-        default_permissions = ("view",)
-        permissions = (("make_paymentlink", "Can make and deactivate Payment Links"),)
-        constraints = (
-            models.UniqueConstraint(
-                "product", "price", "currency", "livemode",
-                name="payment_link_once_for_its_terms",
-                condition=Q(deactivated_at=None),
-            ),
-            models.CheckConstraint(condition=Q(price__gt=0), name="payment_link_price_positive"),
-            models.CheckConstraint(
-                condition=Q(link_id=None, url="")
-                | Q(link_id__isnull=False, link_id__regex=r"^plink_[A-Za-z0-9]+$") & ~Q(url=""),
-                name="payment_link_has_id_and_address",
-            ),
-        )  # fmt: skip
-
-    def __str__(self) -> str:
-        return self.link_id or f"Payment Link {self.pk}"
-
-    @property
-    def is_made(self) -> bool:
-        """Whether Stripe has answered with an address."""
-        return self.link_id is not None
-
-    @property
-    def is_active(self) -> bool:
-        return self.deactivated_at is None
-
-    @property
-    def price_display(self) -> str:
-        return money.display(self.price, self.currency)
-
-
 class EditionQuerySet(models.QuerySet["Edition"]):
     def deliverable(self) -> "EditionQuerySet":
         """Published editions with files: what buyers can get."""
@@ -350,70 +290,3 @@ class File(models.Model):
 
     def __str__(self) -> str:
         return self.name
-
-
-class SampleQuerySet(models.QuerySet["Sample"]):
-    def due(self, now: datetime | Combinable) -> "SampleQuerySet":
-        """Samples to make or to delete, unless somebody holds them; and those whose product is gone."""
-        return self.filter(Q(due_at__lte=now) | Q(due_at=None, product=None))
-
-
-class Sample(models.Model):
-    """What anybody may see of a product: pictures of some pages, and a small PDF of the same.
-
-    The row comes before the bytes and goes after them, so that no file is ever left without one. Its files are named
-    by its random key (catalog.samples).
-    """
-
-    class State(models.TextChoices):
-        WANTED = "wanted"
-        MADE = "made"
-        FAILED = "failed"
-        REPLACED = "replaced"  # by a newer one: its files are to be deleted, and the row with them
-
-    product = models.ForeignKey(Product, models.SET_NULL, null=True, related_name="samples")
-    edition = models.ForeignKey(Edition, models.SET_NULL, null=True, related_name="samples")
-    state = models.CharField(max_length=10, choices=State, default=State.WANTED)
-    due_at = models.DateTimeField(null=True)  # by the database's clock; the end of the lease while somebody is at work
-    key = models.CharField(max_length=64, unique=True, default=secrets.token_hex)
-    problem = models.CharField(max_length=300, blank=True)
-    made_at = models.DateTimeField(null=True)
-    pdf_size = models.PositiveIntegerField(default=0)  # bytes; 0 where there is none
-
-    objects = SampleQuerySet.as_manager()
-
-    class Meta:
-        constraints = (
-            models.UniqueConstraint("product", name="sample_wanted_once", condition=Q(state="wanted")),
-            models.UniqueConstraint("product", name="sample_shown_once", condition=Q(state__in=("made", "failed"))),
-            models.CheckConstraint(
-                condition=Q(state__in=("made", "failed")) | Q(due_at__isnull=False), name="sample_work_is_due"
-            ),
-            models.CheckConstraint(condition=~Q(state="made") | Q(made_at__isnull=False), name="sample_made_at_known"),
-            models.CheckConstraint(condition=~Q(state="failed") | ~Q(problem=""), name="sample_problem_known"),
-        )
-        indexes = (
-            models.Index("due_at", name="sample_due", condition=Q(due_at__isnull=False)),
-            models.Index("id", name="sample_left_behind", condition=Q(due_at=None, product=None)),
-        )
-
-    def __str__(self) -> str:
-        return f"sample of {self.product}"
-
-
-class SamplePage(models.Model):
-    """One page of a sample as two WebP pictures; the height is that of the larger one, in pixels."""
-
-    sample = models.ForeignKey(Sample, models.CASCADE, related_name="pages")
-    number = models.PositiveIntegerField()
-    height = models.PositiveSmallIntegerField()
-
-    class Meta:
-        ordering = ("number",)
-        constraints = (
-            models.UniqueConstraint("sample", "number", name="sample_page_once"),
-            models.CheckConstraint(condition=Q(number__gte=1), name="sample_page_from_one"),
-        )
-
-    def __str__(self) -> str:
-        return f"page {self.number} of {self.sample}"

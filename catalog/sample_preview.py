@@ -10,7 +10,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
 from catalog import samples
-from catalog.models import Product, Sample
+from catalog.models import Product
+from catalog.sample_models import Sample
 
 
 def sample_preview(product: Product) -> SafeString:

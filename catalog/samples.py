@@ -18,7 +18,8 @@ from django.views.decorators.http import require_safe
 
 from catalog import covers, outlines, page_choice, sample_images
 from catalog.inspection import Refused
-from catalog.models import Edition, File, Product, Sample, SamplePage
+from catalog.models import Edition, File, Product
+from catalog.sample_models import Sample, SamplePage
 from storefront.celery import enqueue
 
 log = logging.getLogger(__name__)

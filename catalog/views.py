@@ -10,7 +10,8 @@ from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
 from catalog import filters, outlines, shelf, spelling, structured
-from catalog.models import Category, Edition, Product, Sample, SamplePage, Tag
+from catalog.models import Category, Edition, Product, Tag
+from catalog.sample_models import Sample, SamplePage
 
 MOST_TAGS = 60  # to choose from; the others are found by the chips of their products
 NEWEST_INSTEAD = 4  # shown where nothing was found

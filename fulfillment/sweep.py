@@ -12,7 +12,8 @@ from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
 from catalog import covers, samples
-from catalog.models import Product, Sample
+from catalog.models import Product
+from catalog.sample_models import Sample
 from fulfillment import alerts, inbox, measures, news, outbox, refunding
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, StripeEvent

@@ -17,7 +17,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from catalog.models import PaymentLink, Product
+from catalog.models import Product
+from catalog.payment_link_models import PaymentLink
 from orders import payment_links, stripe_api
 from orders.admin import ReadOnly
 

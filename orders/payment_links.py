@@ -8,7 +8,8 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from catalog.models import PaymentLink, Product, StripePrice
+from catalog.models import Product, StripePrice
+from catalog.payment_link_models import PaymentLink
 from orders import stripe_api, stripe_links
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,8 @@ from django.test import Client
 from django.utils import timezone
 
 from catalog import samples
-from catalog.models import Edition, File, Product, Sample
+from catalog.models import Edition, File, Product
+from catalog.sample_models import Sample
 from tests.catalog.samples import book, pdf, upload
 from tests.factories import EditionFactory, FileFactory, OrderFactory, ProductFactory, UserFactory
 

@@ -17,7 +17,8 @@ from PIL import Image
 from pytest_django import Settings
 
 from catalog import migrations, samples, uploads
-from catalog.models import Edition, File, Product, Sample, SamplePage
+from catalog.models import Edition, File, Product
+from catalog.sample_models import Sample, SamplePage
 from tests.catalog.samples import book, pdf
 from tests.factories import EditionFactory, FileFactory, ProductFactory
 

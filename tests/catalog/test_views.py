@@ -8,7 +8,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
-from catalog.models import Category, Edition, File, Product, Sample, SamplePage
+from catalog.models import Category, Edition, File, Product
+from catalog.sample_models import Sample, SamplePage
 from fulfillment.models import Entitlement
 from orders.models import Order
 from tests.factories import (

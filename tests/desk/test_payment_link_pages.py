@@ -11,7 +11,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from catalog.models import PaymentLink, Product
+from catalog.models import Product
+from catalog.payment_link_models import PaymentLink
 from orders import payment_links
 from sandbox.world.server import World
 from tests.factories import ProductFactory, UserFactory

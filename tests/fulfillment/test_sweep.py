@@ -26,7 +26,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from catalog import samples
-from catalog.models import Product, Sample
+from catalog.models import Product
+from catalog.sample_models import Sample
 from fulfillment.fulfill import fulfill
 from fulfillment.models import Delivery, Entitlement, StripeEvent
 from fulfillment.sweep import Swept, _events_open, sweep, sweep_covers, sweep_mail, sweep_money, sweep_news

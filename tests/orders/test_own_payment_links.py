@@ -11,7 +11,8 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from catalog.models import PaymentLink, Product, StripePrice
+from catalog.models import Product, StripePrice
+from catalog.payment_link_models import PaymentLink
 from fulfillment.models import Entitlement
 from fulfillment.sweep import sweep
 from orders import payment_links, stripe_api

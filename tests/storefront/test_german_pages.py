@@ -15,7 +15,8 @@ from django.utils import timezone
 
 from accounts import mail_choices
 from accounts.models import User
-from catalog.models import File, Product, Sample
+from catalog.models import File, Product
+from catalog.sample_models import Sample
 from fulfillment import links
 from fulfillment.mails import compose
 from fulfillment.models import Delivery, Download, Entitlement
