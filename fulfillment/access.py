@@ -36,6 +36,12 @@ class Permission:
     via: Download.Via
 
 
+def right_of(line: OrderLine) -> Entitlement | None:
+    """What a line's buyer got by it; None while it is not paid. No query where it was fetched along."""
+    right: Entitlement | None = getattr(line, "entitlement", None)
+    return right
+
+
 def held(actor: Actor) -> EntitlementQuerySet:
     """Every entitlement that this actor holds, whatever its state."""
     theirs = Q(pk__in=[])

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from catalog import money
+from fulfillment.access import right_of
 from fulfillment.book_models import Difference
 from fulfillment.models import Delivery, Entitlement
 from orders import payments
@@ -202,8 +203,8 @@ def _no_mail(facts: Facts | None, order: Order) -> Iterator[Found]:
 
 
 def _is_open(line: OrderLine) -> bool:
-    entitlement = getattr(line, "entitlement", None)
-    return entitlement is not None and entitlement.state == Entitlement.State.ACTIVE
+    right = right_of(line)
+    return right is not None and right.state == Entitlement.State.ACTIVE
 
 
 def _has_money(order: Order, line: OrderLine) -> bool:

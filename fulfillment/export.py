@@ -18,8 +18,8 @@ from django.utils import timezone
 
 from accounts.models import MailChoice, Session, SignIn, User, proven_emails
 from fulfillment import library
-from fulfillment.access import Actor
-from fulfillment.models import Delivery, DeliveryQuerySet, Download, Entitlement
+from fulfillment.access import Actor, right_of
+from fulfillment.models import Delivery, DeliveryQuerySet, Download
 from fulfillment.story import story, with_story
 from fulfillment.visits import LibraryVisit
 from orders.models import Order, OrderLine
@@ -125,7 +125,7 @@ def _order(order: Order) -> Row:
 
 
 def _line(line: OrderLine) -> Row:
-    right: Entitlement | None = getattr(line, "entitlement", None)
+    right = right_of(line)
     return {
         "name": line.name,
         "product": line.product.slug,

@@ -17,8 +17,9 @@ from accounts.addresses import MAX_LENGTH
 from accounts.forms import AddressField
 from accounts.models import proven_owners
 from fulfillment import links
+from fulfillment.access import right_of
 from fulfillment.models import Delivery, Entitlement
-from orders.models import Order, new_reference
+from orders.models import Order, OrderLine, new_reference
 from storefront.celery import enqueue
 
 MOST = 100  # orders in one mail, the newest
@@ -89,12 +90,12 @@ def _bought(order: Order) -> Bought:
     return Bought(order, [line.name for line in lines], "", _why(order, lines))
 
 
-def _is_active(line: Any) -> bool:
-    right: Entitlement | None = getattr(line, "entitlement", None)
+def _is_active(line: OrderLine) -> bool:
+    right = right_of(line)
     return right is not None and right.is_active
 
 
-def _why(order: Order, lines: list[Any]) -> str:
+def _why(order: Order, lines: list[OrderLine]) -> str:
     """A word for the templates, which say it in whole sentences."""
     if not order.is_paid:
         return "waiting"
@@ -102,7 +103,7 @@ def _why(order: Order, lines: list[Any]) -> str:
         return "disputed"
     if order.dispute == Order.Dispute.LOST:
         return "dispute_lost"
-    reasons = {right.reason for line in lines if (right := getattr(line, "entitlement", None))}
+    reasons = {right.reason for line in lines if (right := right_of(line))}
     if order.is_refunded or Entitlement.Reason.REFUNDED in reasons:
         return "refunded"
     return "over" if reasons else "held"

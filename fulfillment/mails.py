@@ -10,6 +10,7 @@ from django.utils import translation
 
 from catalog import money
 from fulfillment import letters, links
+from fulfillment.access import right_of
 from fulfillment.models import Delivery, Entitlement
 from orders import language
 from orders.models import Order, OrderLine
@@ -62,7 +63,7 @@ def _of_order(delivery: Delivery, order: Order) -> dict[str, Any]:
 
 def _names(lines: list[OrderLine], state: Entitlement.State) -> list[str]:
     """What the order's buyer has access to in this state, as sold."""
-    return [line.name for line in lines if (right := getattr(line, "entitlement", None)) and right.state == state]
+    return [line.name for line in lines if (right := right_of(line)) and right.state == state]
 
 
 def _product_page(lines: list[OrderLine]) -> str:

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 
 from catalog import money
 from catalog.models import Edition
+from fulfillment.access import right_of
 from fulfillment.models import Delivery, Download
 from orders.models import Order, OrderQuerySet, TimelineEntry
 
@@ -121,7 +122,7 @@ def _sent(mail: Delivery) -> str:
 
 def _opened(order: Order) -> Iterator[Happening]:
     for line in order.lines.all():
-        for download in getattr(getattr(line, "entitlement", None), "first_downloads", ()):
+        for download in getattr(right_of(line), "first_downloads", ()):
             words = _("You opened %(file)s for the first time.") % {"file": download.file.name}
             yield Happening(download.started_at, "opened", words)
 
@@ -129,7 +130,7 @@ def _opened(order: Order) -> Iterator[Happening]:
 def _updated(order: Order) -> Iterator[Happening]:
     """Editions that came out after the purchase. Whoever lost access hears of none."""
     for line in order.lines.all():
-        right = getattr(line, "entitlement", None)
+        right = right_of(line)
         if right is None or not right.is_active or order.paid_at is None:
             continue
         for edition in line.product.editions.all():
