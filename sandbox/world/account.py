@@ -32,6 +32,7 @@ class Account:
     settle_after: float | None = None
     retry_delays: tuple[float, ...] = RETRY_DELAYS
     call: CurrentCall = field(default_factory=CurrentCall)
+    former_key: str = ""  # works beside `secret_key` until it expires
     restricted: dict[str, frozenset[str]] = field(default_factory=dict)  # further keys, and what each may do
     window: tuple[str, float] = ("", 0.0)  # the batch that a reorder fault fills, and when it is sent
 

@@ -97,7 +97,8 @@ class Gate:
             route(request.method, path)
             check_permission(given, self.account.restricted[given], request.method, path)
             return
-        if not hmac.compare_digest(given.encode(), self.account.secret_key.encode()):
+        valid = filter(None, (self.account.secret_key, self.account.former_key))
+        if not any(hmac.compare_digest(given.encode(), key.encode()) for key in valid):
             raise ApiError(f"Invalid API Key provided: {given[:8]}****", status=401)
 
     @contextmanager

@@ -13,7 +13,7 @@ from sandbox.world.ledger import ledger
 from sandbox.world.mailbox import Mailbox
 from sandbox.world.objects.payment import METHODS, Payer
 from sandbox.world.trigger import trigger
-from sandbox.world.webhooks import history, send_again, send_now, unsent
+from sandbox.world.webhooks import history, secrets_of, send_again, send_now, unsent
 
 
 def given() -> dict[str, Any]:
@@ -55,6 +55,7 @@ def blueprint(account: Account, mailbox: Mailbox) -> Blueprint:
     event_routes(control, account)
     world_routes(control, account, mailbox)
     key_routes(control, account)
+    secret_routes(control, account)
     return control
 
 
@@ -220,3 +221,35 @@ def key_routes(control: Blueprint, account: Account) -> None:
             raise invalid("key begins with rk_test_", "key")
         account.restricted[body["key"]] = frozenset(body.get("permissions", ()))
         return jsonify({"key": body["key"], "permissions": sorted(account.restricted[body["key"]])})
+
+    @control.post("/keys/roll")
+    def roll_key() -> Response:
+        """The secret key becomes `key`; the former works until `keys/expire`, as in Stripe's dashboard."""
+        key = str(given().get("key", ""))
+        if not key.startswith("sk_test_"):
+            raise invalid("key begins with sk_test_", "key")
+        account.former_key, account.secret_key = account.secret_key, key
+        return jsonify({"key": key})
+
+    @control.post("/keys/expire")
+    def expire_key() -> Response:
+        account.former_key = ""
+        return jsonify({"former": None})
+
+
+def secret_routes(control: Blueprint, account: Account) -> None:
+    @control.post("/endpoints/roll")
+    def roll_secrets() -> Response:
+        """Every endpoint's secret becomes `secret`; the former ones sign as well until `endpoints/expire`."""
+        secret = str(given().get("secret", ""))
+        if not secret.startswith("whsec_"):
+            raise invalid("secret begins with whsec_", "secret")
+        for endpoint in account.store.find("webhook_endpoint"):
+            account.store.set_private(endpoint["id"], secret=secret, former=secrets_of(account.store, endpoint))
+        return jsonify({"secret": secret})
+
+    @control.post("/endpoints/expire")
+    def expire_secrets() -> Response:
+        for endpoint in account.store.find("webhook_endpoint"):
+            account.store.set_private(endpoint["id"], former=[])
+        return jsonify({"former": None})

@@ -11,7 +11,7 @@ import random
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,10 +40,19 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def signature(payload: bytes, secret: str, timestamp: int) -> str:
-    """The Stripe-Signature header, https://docs.stripe.com/webhooks#verify-manually."""
-    signed = hmac.new(secret.encode(), b"%d." % timestamp + payload, hashlib.sha256)
-    return f"t={timestamp},v1={signed.hexdigest()}"
+def signature(payload: bytes, secrets: Iterable[str], timestamp: int) -> str:
+    """The Stripe-Signature header, one signature for each secret: a rolled one signs on until it expires.
+
+    https://docs.stripe.com/webhooks#verify-manually
+    """
+    content = b"%d." % timestamp + payload
+    signed = (hmac.new(secret.encode(), content, hashlib.sha256).hexdigest() for secret in secrets)
+    return ",".join([f"t={timestamp}", *(f"v1={one}" for one in signed)])
+
+
+def secrets_of(store: Store, endpoint: Body) -> list[str]:
+    private = store.private(endpoint["id"])
+    return [str(private["secret"]), *private.get("former", ())]
 
 
 def endpoints_for(store: Store, kind: str) -> list[Body]:
@@ -227,11 +236,12 @@ class Dispatcher(threading.Thread):
             self.store.run("UPDATE deliveries SET state = 'dropped' WHERE id = ?", delivery)
             return
         payload = json.dumps(event, indent=2).encode()
-        secret = str(self.store.private(endpoint["id"])["secret"])
-        results = self.post_copies(endpoint["url"], payload, secret, found[0]["copies"])
+        results = self.post_copies(
+            endpoint["url"], payload, secrets_of(self.store, endpoint), copies=found[0]["copies"]
+        )
         self.record(delivery, found[0]["attempts"], results)
 
-    def post_copies(self, url: str, payload: bytes, secret: str, copies: int) -> list[tuple[Any, ...]]:
+    def post_copies(self, url: str, payload: bytes, secrets: list[str], *, copies: int) -> list[tuple[Any, ...]]:
         """Post the same event `copies` times at the same moment; each result is a row of the log."""
         results: list[tuple[Any, ...]] = []
         start = threading.Barrier(copies)
@@ -239,7 +249,7 @@ class Dispatcher(threading.Thread):
         def once() -> None:
             start.wait()
             at, began = time.time(), time.perf_counter()
-            status, error = post(url, payload, signature(payload, secret, int(at)))
+            status, error = post(url, payload, signature(payload, secrets, int(at)))
             results.append((at, status, (time.perf_counter() - began) * 1000, error))
 
         others = [threading.Thread(target=once, daemon=True) for _ in range(copies - 1)]

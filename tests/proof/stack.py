@@ -158,6 +158,20 @@ class Stack:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
+    def deploy(self, **changes: str) -> None:
+        """Other settings for the shop, as a deployment brings them: its processes are asked to end, and start with
+        these. Returns when all of them are ready."""
+        self.environment = {**self.environment, **changes}
+        shop = [part for name, part in self.parts.items() if name not in OUTSIDE]
+        for part in shop:
+            os.kill(part.child.pid, part.process.end)
+        for part in shop:
+            stop(part.process, part.child)
+            part.process = replace(part.process, env=self.environment)
+            self._start_again(part)
+        for part in shop:
+            wait_until_ready(part.process, part.child)
+
     def heal(self) -> None:
         """Nothing is spoiled any more; what is down starts now. Returns when all of it is ready."""
         for proxy in self.proxies.values():

@@ -46,9 +46,30 @@ def test_payment_sends_signed_events(hooked: World, listener: Listener) -> None:
 
 
 def test_signature_of_another_secret_does_not_verify() -> None:
-    header = signature(b"{}", "whsec_other", int(time.time()))
+    header = signature(b"{}", ["whsec_other"], int(time.time()))
     with pytest.raises(stripe.SignatureVerificationError):
         stripe.WebhookSignature.verify_header("{}", header, SECRET, tolerance=60)
+
+
+def verifies(listener: Listener, secret: str) -> bool:
+    """Whether the last webhook is signed with this secret, too."""
+    _, headers, body = listener.received[-1]
+    try:
+        stripe.WebhookSignature.verify_header(body.decode(), headers["Stripe-Signature"], secret, tolerance=60)
+    except stripe.SignatureVerificationError:
+        return False
+    return True
+
+
+def test_rolled_secret_signs_until_it_expires(hooked: World, listener: Listener) -> None:
+    hooked.control("endpoints/roll", {"secret": "whsec_rolled"})
+    hooked.control("trigger", {"type": "checkout.session.expired"})
+    assert hooked.quiet()
+    assert (verifies(listener, SECRET), verifies(listener, "whsec_rolled")) == (True, True)
+    hooked.control("endpoints/expire", {})
+    hooked.control("trigger", {"type": "checkout.session.expired"})
+    assert hooked.quiet()
+    assert (verifies(listener, SECRET), verifies(listener, "whsec_rolled")) == (False, True)
 
 
 @pytest.mark.parametrize("status", [500, 302, 400])
