@@ -12,7 +12,9 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from fulfillment import inbox, outbox
+from fulfillment.lost_link import ask as ask_for_all
 from fulfillment.models import Delivery
+from fulfillment.news_models import Announcement
 from fulfillment.reconcile import reconcile
 from fulfillment.replay import Selection, replay
 from fulfillment.sweep import Swept, sweep, sweep_mail, sweep_money
@@ -20,7 +22,7 @@ from orders import checkout
 from orders.models import Order
 from sandbox.world.server import World
 from storefront.wsgi import application
-from tests.factories import OrderFactory, ProductFactory
+from tests.factories import FileFactory, OrderFactory, ProductFactory
 from tests.proof.kill_lab import Tell
 from tests.steps import buy, events, pay, pay_by_link, report, signed
 
@@ -49,6 +51,7 @@ class Flow:
     name: str
     prepare: Callable[[World], Stage]
     ends: Ends = DELIVERED
+    letters: tuple[str, ...] = ()  # the states of the mails that belong to an address instead of the order
 
 
 def begin(world: World) -> Stage:
@@ -156,6 +159,23 @@ def replaying(world: World) -> Stage:
     return Stage(quietly(replay, Selection(orders=(order.reference,)), say=ignore))
 
 
+def lost_link(world: World) -> Stage:
+    """A buyer asked for everything they bought."""
+    order = delivered(world, bought(world))
+    order.refresh_from_db()
+    ask_for_all(order.email)
+    return Stage(quietly(outbox.send, Delivery.objects.get(order=None).pk))
+
+
+def new_edition(world: World) -> Stage:
+    """The owners of the first edition are to hear of the second."""
+    order = delivered(world, bought(world))
+    edition = order.lines.get().product.editions.create(number=2, notes="Maps are drawn anew.")
+    FileFactory(edition=edition)
+    Announcement.objects.create(edition=edition, mail_at=timezone.now())
+    return Stage(quietly(sweep))
+
+
 FLOWS = (
     Flow("checkout", begin),
     Flow("webhook", webhook),
@@ -172,6 +192,8 @@ FLOWS = (
     Flow("sweep", sweeping),
     Flow("reconcile", reconciling),
     Flow("replay", replaying),
+    Flow("lost link", lost_link, letters=("sent",)),
+    Flow("new edition", new_edition, letters=("sent",)),
 )
 
 

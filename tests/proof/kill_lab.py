@@ -97,6 +97,7 @@ def laboratory() -> Iterator[Lab]:
                 "STRIPE_API_BASE": world.base_url,
                 "EMAIL_URL": f"smtp://{HOST}:{world.smtp_port}",
                 "SWEEP_GRACE_SECONDS": "0",
+                "LOG_LEVEL": "ERROR",  # the table of the figures is what is read
                 "DJANGO_SETTINGS_MODULE": "storefront.settings",
             }
         )

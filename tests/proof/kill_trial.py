@@ -9,6 +9,7 @@ from functools import partial
 from django.db import connection
 
 from fulfillment.models import Delivery, StripeEvent
+from fulfillment.news_models import Announcement, News
 from fulfillment.replay import Selection, replay
 from fulfillment.sweep import sweep
 from orders.models import Order
@@ -73,10 +74,12 @@ class Sweeper:
         cut_off = self.may_be_out()
         acked = self.acked.union(dying.told)
         next_one = in_child(lambda tell: recover(self.lab.world, self.stage, acked, tell))
-        ends, wrong = next_one.result
+        ends, letters, wrong = next_one.result
         wrong += self.violations(acked.union(next_one.told), cut_off=cut_off)
         if ends != [self.flow.ends]:
             wrong.append(f"it ended as {ends}")
+        if letters != list(self.flow.letters):
+            wrong.append(f"the letters ended as {letters}")
         if number % self.look_again == 0:
             wrong += in_child(lambda _tell: another_look(self.stage)).result
         return Trial(point=name, killed=not dying.lived, violations=tuple(wrong))
@@ -97,11 +100,11 @@ class Sweeper:
         return self.lab.database.execute(query).fetchone() is not None
 
 
-def recover(world: World, stage: Stage, acked: set[str], tell: Tell) -> tuple[list[Ends], list[str]]:
+def recover(world: World, stage: Stage, acked: set[str], tell: Tell) -> tuple[list[Ends], list[str], list[str]]:
     """What people, Stripe and the shop do after a crash: what was not acknowledged is posted again, the rest is swept.
 
     Leases and waits are over at once. Tells the events that were acknowledged; returns how the orders ended, of which
-    there has to be one, and the errors on the way.
+    there has to be one, how the letters did, and the errors on the way.
     """
     with collected_errors() as errors:
         if stage.buyer:
@@ -114,7 +117,8 @@ def recover(world: World, stage: Stage, acked: set[str], tell: Tell) -> tuple[li
             if is_quiet():
                 break
     ends = [states(order) for order in Order.objects.all()]
-    return [(state, sorted(access), sorted(mails)) for state, access, mails in ends], errors
+    letters = list(Delivery.objects.filter(order=None).order_by("pk").values_list("state", flat=True))
+    return [(state, sorted(access), sorted(mails)) for state, access, mails in ends], letters, errors
 
 
 def another_look(stage: Stage) -> list[str]:
@@ -134,8 +138,13 @@ def go_on(stage: Stage) -> None:
 
 
 def is_quiet() -> bool:
-    waiting = StripeEvent.objects.filter(state=StripeEvent.State.RECEIVED).exists()
-    return not waiting and not Delivery.objects.filter(state__in=Delivery.DUE_STATES).exists()
+    waiting = (
+        StripeEvent.objects.filter(state=StripeEvent.State.RECEIVED),
+        Delivery.objects.filter(state__in=Delivery.DUE_STATES),
+        News.objects.filter(delivery=None),
+        Announcement.objects.filter(done_at=None),
+    )
+    return not any(rows.exists() for rows in waiting)
 
 
 @contextmanager
