@@ -6,12 +6,23 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from fulfillment import evidence_page, mail_pages, refund_page, replay_pages
+from fulfillment import (
+    address_page,
+    admin_pages,
+    evidence_page,
+    finding,
+    give_pages,
+    hold_pages,
+    mail_pages,
+    refund_page,
+    replay_pages,
+)
 from fulfillment.models import Delivery, Download, Entitlement
 from orders.admin import OrderAdmin
 from orders.models import Order
@@ -37,6 +48,10 @@ class Act:
 ACTS = (
     Act("mail", mail_pages.send_again, mail_pages.PERMISSION, _("Send the mail again")),
     Act("links", mail_pages.void_links, mail_pages.PERMISSION, _("Make links invalid")),
+    Act("address", address_page.correct, address_page.PERMISSION, _("Correct the address")),
+    Act("grant", give_pages.give_to_buyer, give_pages.PERMISSION, _("Give a free copy")),
+    Act("suspend", hold_pages.suspend, hold_pages.PERMISSION, _("Suspend")),
+    Act("restore", hold_pages.restore, hold_pages.PERMISSION, _("Restore")),
     Act("refund", refund_page.refund, refund_page.PERMISSION, _("Refund")),
     Act("evidence", evidence_page.show, evidence_page.PERMISSION, _("Evidence")),
     Act("evidence_text", evidence_page.as_text, evidence_page.PERMISSION, address="evidence.txt"),
@@ -49,13 +64,30 @@ ACTS = (
 @admin.register(Order)
 class OrderDesk(OrderAdmin):
     change_form_template = "admin/shop/order.html"
+    change_list_template = "admin/shop/orders.html"
 
     def get_urls(self) -> list[URLPattern]:
         own = [
             path(act.path, self.admin_site.admin_view(partial(act.view, self)), name=f"orders_order_{act.name}")
             for act in ACTS
         ]
-        return [*own, *super().get_urls()]
+        give = self.admin_site.admin_view(partial(give_pages.give_to_anybody, self))
+        return [path("grant/", give, name="orders_order_give"), *own, *super().get_urls()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        return (finding.find(queryset, search_term) if search_term.strip() else queryset), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """A search that finds one order leads to it."""
+        typed = request.GET.get("q", "").strip()
+        if typed and set(request.GET) == {"q"} and self.has_view_permission(request):
+            found = list(finding.find(Order.objects.all(), typed).order_by("pk")[:2])
+            if len(found) == 1:
+                return admin_pages.back_to(found[0])
+        more = {"may_give": request.user.has_perm(give_pages.PERMISSION)}
+        return super().changelist_view(request, {**more, **(extra_context or {})})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -90,7 +90,11 @@ class AttentionFilter(admin.SimpleListFilter):
 class OrderAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("reference", "email", "state", "amount", "source", "attention", "created_at")
     list_filter = (AttentionFilter, "state", "source", "dispute", "livemode")
-    search_fields = ("=reference", "email", "=stripe_session_id", "=stripe_payment_intent_id")
+    search_fields = ("=reference",)  # fulfillment.finding looks for more
+    search_help_text = _(
+        "E-mail address or its beginning, order number, the last four digits of a card (or: visa 4242), or an id of "
+        "Stripe’s: cs_, pi_, ch_, re_, dp_, cus_ or evt_."
+    )
     date_hierarchy = "created_at"
     inlines = (OrderLineInline, RefundRequestInline, TimelineInline)
     fieldsets = (
@@ -108,7 +112,8 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):
             {
                 "classes": ("collapse",),
                 "fields": (
-                    "source", "livemode", "stripe_session_id", "stripe_payment_intent_id", "stripe_customer_id",
+                    "source", "livemode", "paid_with", "stripe_session_id", "stripe_payment_intent_id",
+                    "stripe_charge_id", "stripe_customer_id",
                     "buyer_address", "buyer_agent", "links_void_before", "next_check_at", "facts_version",
                 ),
             },

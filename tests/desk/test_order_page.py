@@ -44,6 +44,8 @@ def test_acts_are_offered_to_those_who_may(paid: Callable[..., Order], staff: Ca
         "refund_order": "/refund/",
         "answer_dispute": "/evidence/",
         "replay_order": "/replay/",
+        "grant_order": "/grant/",
+        "suspend_order": "/suspend/",
     }
     for permission in offered:
         text = page(staff(permission), order)
