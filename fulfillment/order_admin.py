@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from fulfillment import (
@@ -22,12 +21,19 @@ from fulfillment import (
     mail_pages,
     refund_page,
     replay_pages,
+    timeline,
 )
 from fulfillment.models import Delivery, Download, Entitlement
 from orders.admin import OrderAdmin
 from orders.models import Order
 
 SHOWN = 50  # downloads
+# The permission that it takes to see each kind of row of the timeline.
+VISIBLE = {
+    "mails": "fulfillment.view_delivery",
+    "downloads": "fulfillment.view_download",
+    "events": "fulfillment.view_stripeevent",
+}
 
 
 @dataclass(frozen=True)
@@ -100,18 +106,20 @@ class OrderDesk(OrderAdmin):
 def _context(request: HttpRequest, order: Order) -> dict[str, Any]:
     """What the page shows beside the order's own fields, as far as this person may see each kind of row."""
     may = request.user.has_perm
-    mails = order.deliveries.prefetch_related("attempt_log").order_by("pk") if may("fulfillment.view_delivery") else []
+    kinds = [kind for kind, permission in VISIBLE.items() if may(permission)]
+    seen = timeline.read(order, kinds=kinds)
     return {
         "acts": [
             (act.label, reverse(f"admin:orders_order_{act.name}", args=[order.pk]))
             for act in ACTS
             if act.label and may(act.permission)
         ],
-        "mails": mails,
-        "mail_failed": next((mail for mail in list(mails)[-1:] if mail.state == Delivery.State.GAVE_UP), None),
+        "moments": timeline.moments(order, seen),
+        "steps": timeline.next_steps(order, seen),
+        "mails": seen.mails,
+        "mail_failed": next((mail for mail in seen.mails[-1:] if mail.state == Delivery.State.GAVE_UP), None),
         "rights": _rights(order) if may("fulfillment.view_entitlement") else [],
-        "downloads": _downloads(order) if may("fulfillment.view_download") else [],
-        "event_links": _event_links(order) if may("fulfillment.view_stripeevent") else [],
+        "downloads": _downloads(order) if "downloads" in kinds else [],
     }
 
 
@@ -122,10 +130,3 @@ def _rights(order: Order) -> Any:
 def _downloads(order: Order) -> Any:
     rows = Download.objects.filter(entitlement__order_line__order=order).select_related("file")
     return rows.order_by("-started_at")[:SHOWN]
-
-
-def _event_links(order: Order) -> list[tuple[str, str]]:
-    """Searches rather than rows: the inbox has no index on what an event is about, and a click may wait a moment."""
-    events = reverse("admin:fulfillment_stripeevent_changelist")
-    ids = filter(None, [order.stripe_session_id, order.stripe_payment_intent_id])
-    return [(object_id, f"{events}?{urlencode({'q': object_id})}") for object_id in ids]

@@ -11,7 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money
-from orders.models import Order, OrderLine, RefundRequest, TimelineEntry
+from orders.models import Order, OrderLine, RefundRequest
 
 
 class ReadOnly:
@@ -65,17 +65,6 @@ class RefundRequestInline(ReadOnly, admin.TabularInline):
         return ", ".join(filter(None, [row.get_state_display(), row.answer, row.stripe_refund_id]))
 
 
-class TimelineInline(ReadOnly, admin.TabularInline):
-    model = TimelineEntry
-    fields = ("when", "kind", "door", "detail")
-    readonly_fields = fields
-    verbose_name_plural = _("timeline")
-
-    @admin.display(description=_("when"))
-    def when(self, entry: TimelineEntry) -> str:
-        return _moment(entry.at)
-
-
 class AttentionFilter(admin.SimpleListFilter):
     title = _("attention")
     parameter_name = "attention"
@@ -96,7 +85,7 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):
         "Stripe’s: cs_, pi_, ch_, re_, dp_, cus_ or evt_."
     )
     date_hierarchy = "created_at"
-    inlines = (OrderLineInline, RefundRequestInline, TimelineInline)
+    inlines = (OrderLineInline, RefundRequestInline)
     fieldsets = (
         (
             None,
