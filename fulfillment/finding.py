@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.core.exceptions import ValidationError
 from django.db.models import Q
@@ -30,16 +30,15 @@ COLUMNS = {
 }
 
 
-def find(orders: OrderQuerySet, typed: str) -> OrderQuerySet:
-    """Those of `orders` that fit what was typed: e-mail address, reference, an id of Stripe's, the end of a card.
+def find(typed: str) -> OrderQuerySet:
+    """The orders that fit what was typed: e-mail address, reference, an id of Stripe's, the end of a card."""
+    return Order.objects.filter(sought(typed))
 
-    Each guess is a question to one index; the first that finds any order is the answer.
-    """
+
+def sought(typed: str) -> Q:
+    """What to look for. Each guess is a question to one index; the first that finds any order is the answer."""
     text = typed.replace("\x00", "").strip()[:LONGEST]
-    for guess in _guesses(text):
-        if Order.objects.filter(guess).exists():
-            return orders.filter(guess)
-    return orders.none()
+    return next((guess for guess in _guesses(text) if Order.objects.filter(guess).exists()), Q(pk__in=[]))
 
 
 def _guesses(text: str) -> Iterator[Q]:
@@ -81,9 +80,9 @@ def _by_stripe_id(text: str) -> Iterator[Q]:
     yield from _of_events(StripeEvent.objects.exclude(state=StripeEvent.State.IGNORED).filter(object_id=text)[:EVENTS])
 
 
-def _of_events(events: object) -> Iterator[Q]:
+def _of_events(events: Iterable[StripeEvent]) -> Iterator[Q]:
     """The orders that these events are about, by the ids in them. What was purged names its own object alone."""
-    for event in events:  # type: ignore[attr-defined]
+    for event in events:
         named = {event.object_id, *_named(event)} - {""}
         for column in sorted(set(COLUMNS.values())):
             yield Q(**{f"{column}__in": sorted(named)})

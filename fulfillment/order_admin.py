@@ -54,7 +54,7 @@ class Act:
 ACTS = (
     Act("mail", mail_pages.send_again, mail_pages.PERMISSION, _("Send the mail again")),
     Act("links", mail_pages.void_links, mail_pages.PERMISSION, _("Make links invalid")),
-    Act("address", address_page.correct, address_page.PERMISSION, _("Correct the address")),
+    Act("address", address_page.correct, mail_pages.PERMISSION, _("Correct the address")),
     Act("grant", give_pages.give_to_buyer, give_pages.PERMISSION, _("Give a free copy")),
     Act("suspend", hold_pages.suspend, hold_pages.PERMISSION, _("Suspend")),
     Act("restore", hold_pages.restore, hold_pages.PERMISSION, _("Restore")),
@@ -83,13 +83,15 @@ class OrderDesk(OrderAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
     ) -> tuple[QuerySet[Order], bool]:
-        return (finding.find(queryset, search_term) if search_term.strip() else queryset), False
+        if not search_term.strip():
+            return queryset, False
+        return queryset.filter(finding.sought(search_term)), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """A search that finds one order leads to it."""
         typed = request.GET.get("q", "").strip()
         if typed and set(request.GET) == {"q"} and self.has_view_permission(request):
-            found = list(finding.find(Order.objects.all(), typed).order_by("pk")[:2])
+            found = list(finding.find(typed).order_by("pk")[:2])
             if len(found) == 1:
                 return admin_pages.back_to(found[0])
         more = {"may_give": request.user.has_perm(give_pages.PERMISSION)}

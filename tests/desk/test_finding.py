@@ -22,7 +22,7 @@ LIST = "/admin/orders/order/"
 
 
 def found(typed: str) -> list[str]:
-    return list(find(Order.objects.all(), typed).order_by("pk").values_list("reference", flat=True))
+    return list(find(typed).order_by("pk").values_list("reference", flat=True))
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_each_question_is_answered_by_its_index(typed: str, index: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(FILL, [20_000])
         cursor.execute("ANALYZE orders_order")
-    wanted = find(Order.objects.all(), typed)
+    wanted = find(typed)
     assert wanted.exists()
     plan = wanted.order_by("-created_at", "-pk")[:100].explain()
     assert (index in plan, "Seq Scan" in plan) == (True, False), plan

@@ -8,6 +8,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from catalog.models import Product
@@ -73,7 +74,7 @@ def test_books_sweep_and_invariants_have_nothing_to_say(smtp: World, desk: Clien
     give(desk)
     sweep()
     checked = books.check(since=given().created_at, say=lambda _line: None)
-    assert (checked.found, find_stuck(longer_than=giving.timezone.now() - given().created_at)) == ([], [])
+    assert (checked.found, find_stuck(longer_than=timezone.now() - given().created_at)) == ([], [])
     assert violations(connection, ledger=smtp.control("ledger")["sessions"], mails=smtp.mails()) == []
 
 
@@ -121,7 +122,7 @@ def test_draft_and_what_is_no_longer_sold_can_be_given(desk: Client) -> None:
     for status in (Product.Status.DRAFT, Product.Status.ARCHIVED):
         ProductFactory(name=f"Knots {status}", slug=f"knots-{status}", status=status)
         assert give(desk, product=f"KNOTS-{status}").status_code == 303
-    assert Entitlement.objects.active(giving.timezone.now()).count() == 2
+    assert Entitlement.objects.active(timezone.now()).count() == 2
 
 
 @pytest.mark.parametrize(

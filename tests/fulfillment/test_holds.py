@@ -1,6 +1,7 @@
 """What people at the shop suspend by hand stays closed whatever Stripe says; restoring it computes from the facts."""
 
 import uuid
+from functools import partial
 from typing import Any
 
 import pytest
@@ -48,7 +49,8 @@ def order(world: World, client: Client) -> Order:
 
 
 def place(order: Order, by: User, **given: Any) -> Hold:
-    return holds.place(order.pk, **{"key": uuid.uuid4(), "by": by, "reason": WHY} | given)
+    wanted: dict[str, Any] = {"key": uuid.uuid4(), "by": by, "reason": WHY} | given
+    return holds.place(order.pk, **wanted)
 
 
 def lift(order: Order, by: User) -> holds.Restored:
@@ -236,14 +238,12 @@ def test_forgetting_the_buyer_leaves_no_address_in_the_reasons(order: Order, own
 
 
 @pytest.mark.django_db(transaction=True)
-def test_hold_placed_while_facts_are_absorbed_always_holds(
-    world: World, client: Client, django_user_model: type[User]
-) -> None:
-    by = UserFactory(is_staff=True)
+def test_hold_placed_while_facts_are_absorbed_always_holds(world: World) -> None:
+    by: User = UserFactory(is_staff=True)
     for _ in range(5):
         order = buy(world, Client(), ProductFactory())
         facts = stripe_api.fetch_facts(str(order.stripe_session_id))
-        doors = [lambda facts=facts: converge(facts, seen=0, door="race")] * 3
-        at_once(*doors, lambda order=order: place(order, by))
+        doors = [partial(converge, facts, seen=0, door="race")] * 3
+        at_once(*doors, partial(place, order, by))
         assert access(order) == [("suspended", "held")]
     assert wrong(world) == []
