@@ -7,6 +7,7 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from fulfillment import letters
+from fulfillment.hold_models import is_held
 from fulfillment.models import Delivery
 from orders.facts import Refund
 from orders.models import Order, OrderLine
@@ -58,14 +59,19 @@ def _new(
 
 
 def _lacks_order_mail(order: Order, written: list[Delivery]) -> bool:
-    """One is enough, unless it was withdrawn because the money seemed gone, and now it is back."""
+    """One is enough, unless it was withdrawn because the access had ended, and now it is back."""
     states = [one.state for one in written if one.kind == Kind.ORDER]
-    return not states or (order.gives_access and set(states) == {State.WITHDRAWN})
+    return not states or (set(states) == {State.WITHDRAWN} and _opens_something(order))
 
 
 def _mail(order: Order, kind: Kind, written: list[Delivery], *, about: str = "", amount: int = 0) -> Delivery:
     seq = 1 + max((one.seq for one in written if one.kind == kind), default=0)
     return Delivery(order=order, kind=kind, seq=seq, recipient=order.email, about=about, amount=amount)
+
+
+def _opens_something(order: Order) -> bool:
+    """Whether a link would lead its reader to any file."""
+    return order.gives_access and not is_held(order)
 
 
 def still_true(delivery: Delivery) -> bool:
@@ -78,7 +84,7 @@ def still_true(delivery: Delivery) -> bool:
     if kind == Kind.FAILED:
         return order.state == Order.State.FAILED
     if kind in (Kind.ORDER, Kind.LINK):
-        return order.gives_access
+        return _opens_something(order)
     same = order.deliveries.filter(about=delivery.about)
     if kind == Kind.REFUND:
         return not same.filter(kind=Kind.REFUND_FAILED).exists()

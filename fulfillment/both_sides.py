@@ -77,8 +77,8 @@ def look_at(session_id: str, order_id: int | None = None) -> Payment:
 
 
 def loaded(orders: OrderQuerySet) -> list[Order]:
-    """With all the rows that are compared, in four queries."""
-    return list(orders.prefetch_related("lines__entitlement", "deliveries"))
+    """With all the rows that are compared, in five queries."""
+    return list(orders.prefetch_related("lines__entitlement", "deliveries", "holds"))
 
 
 def orders_of(page: list[Facts]) -> dict[str, Order]:

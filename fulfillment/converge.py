@@ -10,11 +10,13 @@ from django.utils import timezone
 
 from fulfillment import measures
 from fulfillment.announce import announce
+from fulfillment.hold_models import held_lines
 from fulfillment.models import Entitlement
 from orders import checkout, language, payments
 from orders.facts import Facts, is_marked
 from orders.matching import match
 from orders.models import Order, OrderLine, TimelineEntry, is_reference, new_reference
+from storefront import trace
 
 log = logging.getLogger(__name__)
 
@@ -165,8 +167,9 @@ def _copy(line: OrderLine, order: Order) -> OrderLine:
 
 
 def _note(order: Order, entries: Iterable[tuple[TimelineEntry.Kind, str]], *, door: str) -> None:
+    event = str(trace.current().get("event", "")) if door == "webhook" else ""
     TimelineEntry.objects.bulk_create(
-        [TimelineEntry(order=order, kind=kind, door=door, detail=detail[:300]) for kind, detail in entries]
+        [TimelineEntry(order=order, kind=kind, door=door, detail=detail[:300], event=event) for kind, detail in entries]
     )
 
 
@@ -176,8 +179,19 @@ def deliver(order: Order, lines: list[OrderLine], *, door: str) -> None:
     announce(order, lines)
 
 
-def access_of(order: Order, line: OrderLine) -> tuple[Entitlement.State, Entitlement.Reason]:
-    """The state of a line's entitlement and the reason, from nothing but the facts on the order."""
+def follow(order: Order, *, door: str) -> None:
+    """What the order's lines gave follows its facts and holds once more. The caller holds the order's lock.
+
+    A line that gave nothing yet is left to `converge`: whether it may be delivered is for Stripe's facts to say.
+    """
+    deliver(order, list(order.lines.exclude(entitlement=None).order_by("pk")), door=door)
+
+
+def access_of(order: Order, line: OrderLine, *, is_held: bool) -> tuple[Entitlement.State, Entitlement.Reason]:
+    """The state of a line's entitlement and the reason, from nothing but the facts on the order and our own hold.
+
+    What happened to the money comes first: lifting a hold gives nothing back that was refunded.
+    """
     states, reasons = Entitlement.State, Entitlement.Reason
     if not order.is_paid:
         return states.REVOKED, reasons.UNPAID
@@ -187,18 +201,21 @@ def access_of(order: Order, line: OrderLine) -> tuple[Entitlement.State, Entitle
         return states.SUSPENDED, reasons.DISPUTED
     if order.dispute == Order.Dispute.LOST:
         return states.SUSPENDED, reasons.DISPUTE_LOST
+    if is_held:
+        return states.SUSPENDED, reasons.HELD
     return states.ACTIVE, reasons.NONE
 
 
 def _grant(order: Order, lines: list[OrderLine], *, door: str) -> None:
-    """Each line of a paid order has an entitlement, and each entitlement follows what is known of the money."""
+    """Each line of a paid order has an entitlement, and each entitlement follows the money, and our own holds."""
     known = {one.order_line_id: one for one in Entitlement.objects.filter(order_line__in=lines)}
+    held = held_lines(order, lines)
     entries = []
     for line in lines:
         entitlement = known.get(line.pk)
         if entitlement is None and not order.is_paid:
             continue
-        state, reason = access_of(order, line)
+        state, reason = access_of(order, line, is_held=line.pk in held)
         wanted = (state, reason, order.user_id, "" if order.user_id else order.email)
         right = entitlement or Entitlement(order_line=line, product_id=line.product_id, state="", reason="")
         before = (right.state, right.reason, right.user_id, right.email)

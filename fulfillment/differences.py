@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from catalog import money
 from fulfillment.access import right_of
 from fulfillment.book_models import Difference
+from fulfillment.hold_models import held_lines
 from fulfillment.models import Delivery, Entitlement
 from orders import payments
 from orders.facts import Dispute, Facts, Refund, is_marked
@@ -33,7 +34,7 @@ MEANINGS: dict[Kind, str] = {
     Kind.DISPUTE: "The order shows the dispute otherwise than the bank: access may be open, or closed, wrongly.",
     Kind.HELD: "The money arrived, and nothing is delivered until a person has looked at the order.",
     Kind.NO_ACCESS: "It is paid for, and its buyer cannot read it.",
-    Kind.FREE_ACCESS: "Somebody can read what is not paid, or was paid back, or is disputed.",
+    Kind.FREE_ACCESS: "Somebody can read what is not paid, was paid back, is disputed, or was suspended by hand.",
     Kind.NO_MAIL: "The buyer paid, and no mail about it was accepted. The goods are in the library all the same.",
 }
 
@@ -170,17 +171,20 @@ def verdict(disputes: Iterable[Dispute]) -> Order.Dispute:
 
 def _no_access(facts: Facts | None, order: Order) -> Iterator[Found]:
     lines = list(order.lines.all())
-    lacking = [line.name for line in lines if _has_money(order, line) and not _is_open(line)]
+    held = held_lines(order, lines)
+    lacking = [line.name for line in lines if _has_money(order, line) and not _is_open(line) and line.pk not in held]
     if lacking or (order.is_paid and not lines):
         here = f"no access to {', '.join(lacking)}" if lines else "the order has no lines"
         yield Found(Kind.NO_ACCESS, _paid(facts), here[:400], Mend.REPLAY if facts else Mend.PERSON)
 
 
 def _free_access(facts: Facts | None, order: Order) -> Iterator[Found]:
-    lines = [line for line in order.lines.all() if _is_open(line) and not _has_money(order, line)]
+    held = held_lines(order, list(order.lines.all()))
+    lines = [one for one in order.lines.all() if _is_open(one) and (one.pk in held or not _has_money(order, one))]
     if lines:
         names = ", ".join(line.name for line in lines)
-        here = f"order {_money_state(order, lines[0])}, and access to {names}"
+        by_hand = ", suspended by hand" if lines[0].pk in held else ""
+        here = f"order {_money_state(order, lines[0])}{by_hand}, and access to {names}"
         yield Found(Kind.FREE_ACCESS, _paid(facts), here[:400], Mend.REPLAY if facts else Mend.PERSON)
 
 
@@ -189,6 +193,9 @@ def _no_mail(facts: Facts | None, order: Order) -> Iterator[Found]:
     if not order.is_paid or any(mail.state == Delivery.State.SENT for mail in mails):
         return
     if order.erased_at and mails:  # whom it was for was forgotten since
+        return
+    lines = list(order.lines.all())
+    if mails and lines and len(held_lines(order, lines)) == len(lines):  # it would lead to nothing
         return
     last = max(mails, key=lambda mail: mail.seq, default=None)
     waiting = [mail for mail in mails if mail.state in Delivery.DUE_STATES]

@@ -96,11 +96,15 @@ def _erase(orders: OrderQuerySet) -> tuple[int, int, int]:
     now = timezone.now()
     for order in locked:
         order.user, order.email = None, new_nobody()
-        order.buyer_address, order.buyer_agent = None, ""
+        order.buyer_address, order.buyer_agent, order.paid_last4 = None, "", ""
         order.erased_at = now
         # Two seconds on, as tokens count whole ones: nothing is ever mailed for this order again.
         order.links_void_before = now.replace(microsecond=0) + timedelta(seconds=2)
-        order.save(update_fields=["user", "email", "buyer_address", "buyer_agent", "erased_at", "links_void_before"])
+        order.save(
+            update_fields=[
+                "user", "email", "buyer_address", "buyer_agent", "paid_last4", "erased_at", "links_void_before",
+            ]
+        )  # fmt: skip
         # The rights follow their order, and are nobody's: their holder is asked for at read time.
         Entitlement.objects.filter(order_line__order=order).update(user=None, email=order.email)
         order.deliveries.update(recipient=order.email)
@@ -127,6 +131,8 @@ def _forget_in_texts(ids: list[int]) -> None:
         for table, column, whose in (
             ("orders_timelineentry", "detail", "order_id = ANY(%s)"),
             ("orders_refundrequest", "note", "order_id = ANY(%s)"),
+            ("fulfillment_hold", "reason", "order_id = ANY(%s)"),
+            ("fulfillment_hold", "lifted_reason", "order_id = ANY(%s)"),
             (
                 "fulfillment_deliveryattempt",
                 "reply",

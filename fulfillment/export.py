@@ -114,6 +114,10 @@ def _order(order: Order) -> Row:
         "total": order.total,
         "refunded": order.refunded,
         "payment": order.stripe_payment_intent_id,
+        "paid_by": order.paid_by,
+        "paid_brand": order.paid_brand,
+        "paid_last4": order.paid_last4,
+        "link_opened_at": order.link_opened_at,
         "bought_from_address": order.buyer_address,
         "bought_with_agent": order.buyer_agent,
         "receipt_details": billing

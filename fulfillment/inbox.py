@@ -197,7 +197,7 @@ def session_of(event: StripeEvent) -> str:
         raise EventIgnored("nothing in the shop follows from this type")
     if by is By.SESSION:
         return event.object_id
-    intent_id = event.object_id if by is By.INTENT else _named_intent(event)
+    intent_id = event.object_id if by is By.INTENT else named_intent(event)
     if not intent_id:
         raise EventIgnored("no PaymentIntent behind it")
     session_id = session_behind(intent_id)
@@ -206,7 +206,7 @@ def session_of(event: StripeEvent) -> str:
     return session_id
 
 
-def _named_intent(event: StripeEvent) -> str:
+def named_intent(event: StripeEvent) -> str:
     """The id of the PaymentIntent that the event's object names, or ""."""
     if not event.body:
         raise EventPurged("its body was purged: replay its order or session instead")

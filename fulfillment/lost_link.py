@@ -106,4 +106,6 @@ def _why(order: Order, lines: list[OrderLine]) -> str:
     reasons = {right.reason for line in lines if (right := right_of(line))}
     if order.is_refunded or Entitlement.Reason.REFUNDED in reasons:
         return "refunded"
+    if Entitlement.Reason.HELD in reasons:
+        return "suspended"
     return "over" if reasons else "held"

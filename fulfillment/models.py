@@ -11,6 +11,7 @@ from django.utils import timezone
 from catalog.models import File, Product
 from fulfillment.book_models import BooksCheck, Difference  # noqa: F401 - Django looks for models here
 from fulfillment.event_types import FRAUD_WARNING
+from fulfillment.hold_models import Hold  # noqa: F401 - the same
 from fulfillment.news_models import Announcement, News  # noqa: F401 - the same
 from fulfillment.visits import LibraryVisit  # noqa: F401 - the same
 from orders.models import Order, OrderLine
@@ -65,6 +66,8 @@ class StripeEvent(models.Model):
         indexes = (
             models.Index("next_attempt_at", name="event_unhandled", condition=Q(state="received")),
             models.Index(fields=("-received_at",), name="event_newest"),
+            # What an order's page asks. Most events say nothing new of an order and are ignored: those are left out.
+            models.Index("object_id", name="event_about", condition=~Q(state="ignored")),
             models.Index("received_at", name="event_failed", condition=Q(state="failed")),
             # For the alerts: events of the other mode, and warnings of fraud.
             models.Index("livemode", "received_at", name="event_ignored", condition=Q(state="ignored", account="")),
@@ -106,6 +109,7 @@ class Entitlement(models.Model):
         REFUNDED = "refunded"
         DISPUTED = "disputed"
         DISPUTE_LOST = "dispute_lost", "dispute lost"
+        HELD = "held", "suspended by hand"
 
     order_line = models.OneToOneField(OrderLine, models.PROTECT, related_name="entitlement")
     product = models.ForeignKey(Product, models.PROTECT, related_name="entitlements")
@@ -222,6 +226,7 @@ class Delivery(models.Model):
                 condition=Q(state__in=("pending", "sending", "unconfirmed")),
             ),
             models.Index("created_at", name="delivery_given_up", condition=Q(state="gave_up")),
+            models.Index("about", name="delivery_about", condition=Q(order__isnull=False) & ~Q(about="")),
         )
 
     def __str__(self) -> str:

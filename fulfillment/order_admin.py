@@ -6,17 +6,34 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from fulfillment import evidence_page, mail_pages, refund_page, replay_pages
+from fulfillment import (
+    address_page,
+    admin_pages,
+    evidence_page,
+    finding,
+    give_pages,
+    hold_pages,
+    mail_pages,
+    refund_page,
+    replay_pages,
+    timeline,
+)
 from fulfillment.models import Delivery, Download, Entitlement
 from orders.admin import OrderAdmin
 from orders.models import Order
 
 SHOWN = 50  # downloads
+# The permission that it takes to see each kind of row of the timeline.
+VISIBLE = {
+    "mails": "fulfillment.view_delivery",
+    "downloads": "fulfillment.view_download",
+    "events": "fulfillment.view_stripeevent",
+}
 
 
 @dataclass(frozen=True)
@@ -37,6 +54,10 @@ class Act:
 ACTS = (
     Act("mail", mail_pages.send_again, mail_pages.PERMISSION, _("Send the mail again")),
     Act("links", mail_pages.void_links, mail_pages.PERMISSION, _("Make links invalid")),
+    Act("address", address_page.correct, mail_pages.PERMISSION, _("Correct the address")),
+    Act("grant", give_pages.give_to_buyer, give_pages.PERMISSION, _("Give a free copy")),
+    Act("suspend", hold_pages.suspend, hold_pages.PERMISSION, _("Suspend")),
+    Act("restore", hold_pages.restore, hold_pages.PERMISSION, _("Restore")),
     Act("refund", refund_page.refund, refund_page.PERMISSION, _("Refund")),
     Act("evidence", evidence_page.show, evidence_page.PERMISSION, _("Evidence")),
     Act("evidence_text", evidence_page.as_text, evidence_page.PERMISSION, address="evidence.txt"),
@@ -49,13 +70,32 @@ ACTS = (
 @admin.register(Order)
 class OrderDesk(OrderAdmin):
     change_form_template = "admin/shop/order.html"
+    change_list_template = "admin/shop/orders.html"
 
     def get_urls(self) -> list[URLPattern]:
         own = [
             path(act.path, self.admin_site.admin_view(partial(act.view, self)), name=f"orders_order_{act.name}")
             for act in ACTS
         ]
-        return [*own, *super().get_urls()]
+        give = self.admin_site.admin_view(partial(give_pages.give_to_anybody, self))
+        return [path("grant/", give, name="orders_order_give"), *own, *super().get_urls()]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Order], search_term: str
+    ) -> tuple[QuerySet[Order], bool]:
+        if not search_term.strip():
+            return queryset, False
+        return queryset.filter(finding.sought(search_term)), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """A search that finds one order leads to it."""
+        typed = request.GET.get("q", "").strip()
+        if typed and set(request.GET) == {"q"} and self.has_view_permission(request):
+            found = list(finding.find(typed).order_by("pk")[:2])
+            if len(found) == 1:
+                return admin_pages.back_to(found[0])
+        more = {"may_give": request.user.has_perm(give_pages.PERMISSION)}
+        return super().changelist_view(request, {**more, **(extra_context or {})})
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
@@ -68,18 +108,20 @@ class OrderDesk(OrderAdmin):
 def _context(request: HttpRequest, order: Order) -> dict[str, Any]:
     """What the page shows beside the order's own fields, as far as this person may see each kind of row."""
     may = request.user.has_perm
-    mails = order.deliveries.prefetch_related("attempt_log").order_by("pk") if may("fulfillment.view_delivery") else []
+    kinds = [kind for kind, permission in VISIBLE.items() if may(permission)]
+    seen = timeline.read(order, kinds=kinds)
     return {
         "acts": [
             (act.label, reverse(f"admin:orders_order_{act.name}", args=[order.pk]))
             for act in ACTS
             if act.label and may(act.permission)
         ],
-        "mails": mails,
-        "mail_failed": next((mail for mail in list(mails)[-1:] if mail.state == Delivery.State.GAVE_UP), None),
+        "moments": timeline.moments(order, seen),
+        "steps": timeline.next_steps(order, seen),
+        "mails": seen.mails,
+        "mail_failed": next((mail for mail in seen.mails[-1:] if mail.state == Delivery.State.GAVE_UP), None),
         "rights": _rights(order) if may("fulfillment.view_entitlement") else [],
-        "downloads": _downloads(order) if may("fulfillment.view_download") else [],
-        "event_links": _event_links(order) if may("fulfillment.view_stripeevent") else [],
+        "downloads": _downloads(order) if "downloads" in kinds else [],
     }
 
 
@@ -90,10 +132,3 @@ def _rights(order: Order) -> Any:
 def _downloads(order: Order) -> Any:
     rows = Download.objects.filter(entitlement__order_line__order=order).select_related("file")
     return rows.order_by("-started_at")[:SHOWN]
-
-
-def _event_links(order: Order) -> list[tuple[str, str]]:
-    """Searches rather than rows: the inbox has no index on what an event is about, and a click may wait a moment."""
-    events = reverse("admin:fulfillment_stripeevent_changelist")
-    ids = filter(None, [order.stripe_session_id, order.stripe_payment_intent_id])
-    return [(object_id, f"{events}?{urlencode({'q': object_id})}") for object_id in ids]

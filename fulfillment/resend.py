@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Max, Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.addresses import masked, normalize, without_addresses
 from fulfillment import links
@@ -26,6 +27,15 @@ class Resent:
 
     delivery: Delivery
     before: str | None = None
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """The order's address now, the one before (None where it was the same), and the mail that was written, if any."""
+
+    email: str
+    before: str | None
+    delivery: Delivery | None
 
 
 def resend(order: Order, kind: Delivery.Kind, *, wait: bool = False) -> Delivery | None:
@@ -99,6 +109,29 @@ def resend_order(
     if before is None:
         _note(order, f"sent again{_because(reason)}", door)
     return Resent(delivery=delivery, before=before)
+
+
+@transaction.atomic
+def correct_address(order_id: int, *, to: str, reason: str, door: str) -> Corrected:
+    """Make `to` the address of a paid order, whether or not it gives access now; if it does, the mail goes there.
+
+    May be repeated: an address that is the order's already changes nothing and sends nothing. Raises ResendRefused
+    for an order that is not paid or was made anonymous; ValidationError for `to`.
+    """
+    address = normalize(to)
+    order = Order.objects.select_for_update(of=("self",), no_key=True).get(pk=order_id)
+    if order.erased_at:
+        raise ResendRefused(_("The buyer of this order asked to be forgotten: it gets no address any more."))
+    if not order.is_paid:
+        raise ResendRefused(_("This order is not paid: its address is the one that is written on Stripe's page."))
+    if address == order.email:
+        return Corrected(address, None, None)
+    before = _correct(order, address, reason=reason, door=door)
+    if order.attention and order.stripe_session_id:  # perhaps for want of an address: the sweep looks again at once
+        order.next_check_at = timezone.now()
+        order.save(update_fields=["next_check_at"])
+    opens = Entitlement.objects.active(timezone.now()).filter(order_line__order=order).exists()
+    return Corrected(address, before, resend(order, Delivery.Kind.ORDER, wait=True) if opens else None)
 
 
 def _correct(order: Order, address: str, *, reason: str, door: str) -> str:

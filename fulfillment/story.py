@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.exceptions import ValidationError
-from django.db.models import Prefetch
+from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext as _
 
 from catalog import money
@@ -29,17 +29,20 @@ class Happening:
     words: str
 
 
+def first_downloads() -> QuerySet[Download]:
+    """Of each file the first download: who reads a book every evening opened it once."""
+    return Download.objects.order_by("entitlement_id", "file_id", "started_at").distinct("entitlement_id", "file_id")
+
+
 def with_story(orders: OrderQuerySet) -> OrderQuerySet:
     """The orders with all that `story` reads, in seven queries however many there are."""
-    # Of each file the first download: who reads a book every evening opened it once.
-    first = Download.objects.order_by("entitlement_id", "file_id", "started_at").distinct("entitlement_id", "file_id")
     return orders.prefetch_related(
         Prefetch("timeline", TimelineEntry.objects.filter(kind__in=TOLD)),
         Prefetch("deliveries", Delivery.objects.order_by("pk")),
         "lines__product",
         Prefetch("lines__product__editions", Edition.objects.exclude(published_at=None).order_by("number")),
         "lines__entitlement",
-        Prefetch("lines__entitlement__downloads", first.select_related("file"), to_attr="first_downloads"),
+        Prefetch("lines__entitlement__downloads", first_downloads().select_related("file"), to_attr="first_downloads"),
     )
 
 

@@ -11,7 +11,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money
-from orders.models import Order, OrderLine, RefundRequest, TimelineEntry
+from orders.models import Order, OrderLine, RefundRequest
 
 
 class ReadOnly:
@@ -65,17 +65,6 @@ class RefundRequestInline(ReadOnly, admin.TabularInline):
         return ", ".join(filter(None, [row.get_state_display(), row.answer, row.stripe_refund_id]))
 
 
-class TimelineInline(ReadOnly, admin.TabularInline):
-    model = TimelineEntry
-    fields = ("when", "kind", "door", "detail")
-    readonly_fields = fields
-    verbose_name_plural = _("timeline")
-
-    @admin.display(description=_("when"))
-    def when(self, entry: TimelineEntry) -> str:
-        return _moment(entry.at)
-
-
 class AttentionFilter(admin.SimpleListFilter):
     title = _("attention")
     parameter_name = "attention"
@@ -90,9 +79,13 @@ class AttentionFilter(admin.SimpleListFilter):
 class OrderAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("reference", "email", "state", "amount", "source", "attention", "created_at")
     list_filter = (AttentionFilter, "state", "source", "dispute", "livemode")
-    search_fields = ("=reference", "email", "=stripe_session_id", "=stripe_payment_intent_id")
+    search_fields = ("=reference",)  # fulfillment.finding looks for more
+    search_help_text = _(
+        "E-mail address or its beginning, order number, the last four digits of a card (or: visa 4242), or an id of "
+        "Stripe’s: cs_, pi_, ch_, re_, dp_, cus_ or evt_."
+    )
     date_hierarchy = "created_at"
-    inlines = (OrderLineInline, RefundRequestInline, TimelineInline)
+    inlines = (OrderLineInline, RefundRequestInline)
     fieldsets = (
         (
             None,
@@ -108,7 +101,8 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):
             {
                 "classes": ("collapse",),
                 "fields": (
-                    "source", "livemode", "stripe_session_id", "stripe_payment_intent_id", "stripe_customer_id",
+                    "source", "livemode", "paid_with", "stripe_session_id", "stripe_payment_intent_id",
+                    "stripe_charge_id", "stripe_customer_id",
                     "buyer_address", "buyer_agent", "links_void_before", "next_check_at", "facts_version",
                 ),
             },

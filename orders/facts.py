@@ -60,6 +60,10 @@ class Facts:
     disputes: tuple[Dispute, ...]
     lines: tuple[PaidLine, ...] = ()
     locale: str = ""  # the language of Stripe's page, where it was asked for one
+    charge_id: str = ""  # of the latest try to pay
+    paid_by: str = ""  # its payment method: card, paypal, …
+    paid_brand: str = ""  # visa, …; "" where the method has none
+    paid_last4: str = ""  # the last digits of a card or an account; "" where the method has none
     recovered_from: str = ""  # the id of the expired session that this one is a copy of
 
     @property

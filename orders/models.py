@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.crypto import salted_hmac
 
 from catalog import money
 from catalog.models import Edition, Product
@@ -33,6 +34,16 @@ def new_nobody() -> str:
 def new_reference() -> str:
     """A public order number nobody can guess: 16 of 30 characters, 78 bits."""
     return "".join(secrets.choice(REFERENCE_ALPHABET) for _ in range(16))
+
+
+def reference_of(key: uuid.UUID) -> str:
+    """The same reference for the same key, so that whatever is made under it is made once; no easier to guess."""
+    number = int.from_bytes(salted_hmac("orders.reference", str(key), algorithm="sha256").digest())
+    letters = []
+    for _ in range(16):
+        number, letter = divmod(number, len(REFERENCE_ALPHABET))
+        letters.append(REFERENCE_ALPHABET[letter])
+    return "".join(letters)
 
 
 def is_reference(text: str) -> bool:
@@ -95,6 +106,11 @@ class Order(models.Model):
     stripe_session_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     stripe_payment_intent_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
     stripe_customer_id = models.CharField(max_length=255, blank=True)
+    stripe_charge_id = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
+    # How it was paid, for whoever asks about a line on their bank statement: card, paypal, …; the digits are personal.
+    paid_by = models.CharField(max_length=40, blank=True, default="", db_default="", editable=False)
+    paid_brand = models.CharField(max_length=30, blank=True, default="", db_default="", editable=False)
+    paid_last4 = models.CharField(max_length=4, blank=True, default="", db_default="", editable=False)
     # Same buyer, same product, same terms: one open order, so a double click meets itself. Empty once it is settled.
     checkout_key = models.CharField(max_length=64, blank=True, editable=False)
     checkout_url = models.TextField(blank=True, editable=False)
@@ -112,6 +128,8 @@ class Order(models.Model):
     # Where "Buy" was pressed last, for the bank should it ask; emptied after `retention.KEEP_VISITORS`.
     buyer_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
     buyer_agent = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
+    # When the page behind the mailed link was first asked for, by its reader or by something that looks into mails.
+    link_opened_at = models.DateTimeField(null=True, blank=True, editable=False)
     # When its buyer was forgotten. The money's rows stay; who paid is gone, and must not come back from Stripe.
     erased_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -124,6 +142,8 @@ class Order(models.Model):
             ("mail_order", "Can send orders' mails again, correct addresses and void links"),
             ("replay_order", "Can ask Stripe about orders again"),
             ("answer_dispute", "Can see and submit evidence in disputes"),
+            ("grant_order", "Can give products away"),
+            ("suspend_order", "Can suspend and restore access"),
         )
         constraints = (
             models.CheckConstraint(
@@ -142,7 +162,11 @@ class Order(models.Model):
         )
         indexes = (
             models.Index("next_check_at", name="order_unsettled", condition=Q(next_check_at__isnull=False)),
-            models.Index("email", name="order_email"),
+            # For whole addresses and for their beginnings, whatever the database's collation.
+            models.Index(fields=("email",), name="order_email_prefix", opclasses=("varchar_pattern_ops",)),
+            models.Index("stripe_charge_id", name="order_charge", condition=~Q(stripe_charge_id="")),
+            models.Index("stripe_customer_id", name="order_customer", condition=~Q(stripe_customer_id="")),
+            models.Index(fields=("paid_last4", "-created_at", "-id"), name="order_last4", condition=~Q(paid_last4="")),
             models.Index(fields=("-created_at", "-id"), name="order_newest"),
             models.Index("created_at", name="order_attention", condition=~Q(attention="")),
         )
@@ -166,6 +190,12 @@ class Order(models.Model):
         """Whether its money is here to stay as far as anybody knows, so that what was bought may be read."""
         taken_back = self.dispute in (self.Dispute.OPEN, self.Dispute.LOST)
         return self.is_paid and not self.is_refunded and not taken_back
+
+    @property
+    def paid_with(self) -> str:
+        """Such as "Visa •••• 4242", as the buyer's bank statement would have it; "" where nobody knows."""
+        name = (self.paid_brand or self.paid_by).replace("_", " ").capitalize()
+        return f"{name} •••• {self.paid_last4}" if self.paid_last4 else name
 
     @property
     def total_display(self) -> str:
@@ -229,6 +259,9 @@ class TimelineEntry(models.Model):
     kind = models.CharField(max_length=20, choices=Kind)
     door = models.CharField(max_length=20, help_text="What learned of it: webhook, success page, sweep, checkout, …")
     detail = models.CharField(max_length=300, blank=True)
+    event = models.CharField(
+        max_length=255, blank=True, default="", db_default="", help_text="The event of Stripe's that told of it."
+    )
 
     class Meta:
         verbose_name_plural = "timeline entries"

@@ -86,6 +86,9 @@ def absorb(order: Order, lines: list[OrderLine], facts: Facts, *, now: datetime,
     order.stripe_session_id = facts.session_id
     order.stripe_payment_intent_id = facts.payment_intent_id or None
     order.stripe_customer_id = facts.customer_id
+    order.stripe_charge_id = facts.charge_id
+    order.paid_by, order.paid_brand = facts.paid_by, facts.paid_brand
+    order.paid_last4 = "" if order.erased_at else facts.paid_last4  # who was forgotten must not come back
     if order.is_paid and order.paid_at is None:
         order.paid_at = facts.paid_at or now
     _spread_refund(order, lines, facts)

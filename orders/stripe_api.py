@@ -161,7 +161,17 @@ def facts_of(
         lines=lines,
         locale=session.get("locale") or "",
         recovered_from=_id(session.get("recovered_from")),
+        charge_id=_plain(charge.get("id") or ""),
+        **_paid_with(charge.get("payment_method_details") or {}),
     )
+
+
+def _paid_with(details: dict[str, Any]) -> dict[str, str]:
+    """https://docs.stripe.com/api/charges/object#charge_object-payment_method_details"""
+    kind = _plain(details.get("type") or "")
+    found = details.get(kind) or {}  # Link and PayPal, among others, have neither brand nor digits
+    brand, last4 = _plain(found.get("brand") or ""), _plain(found.get("last4") or "")
+    return {"paid_by": kind[:40], "paid_brand": brand[:30], "paid_last4": last4[-4:]}
 
 
 def _lines(session_id: str, first: dict[str, Any], patience: Patience) -> tuple[PaidLine, ...]:

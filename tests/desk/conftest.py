@@ -14,7 +14,7 @@ from tests.factories import ProductFactory, UserFactory
 from tests.steps import buy
 
 MAY_LOOK = ("view_order", "view_stripeevent")
-MAY_ACT = ("refund_order", "mail_order", "replay_order", "answer_dispute")
+MAY_ACT = ("refund_order", "mail_order", "replay_order", "answer_dispute", "grant_order", "suspend_order")
 
 
 @pytest.fixture

@@ -22,6 +22,10 @@ pytestmark = pytest.mark.django_db
 PAGES = {
     "mail/": ("mail_order", "GET POST"),
     "links/": ("mail_order", "GET POST"),
+    "address/": ("mail_order", "GET POST"),
+    "grant/": ("grant_order", "GET POST"),
+    "suspend/": ("suspend_order", "GET POST"),
+    "restore/": ("suspend_order", "GET POST"),
     "refund/": ("refund_order", "GET POST"),
     "evidence/": ("answer_dispute", "GET"),
     "evidence.txt": ("answer_dispute", "GET"),
@@ -30,6 +34,7 @@ PAGES = {
     "replay/": ("replay_order", "GET POST"),
 }
 EVENTS = "/admin/fulfillment/stripeevent/replay/"
+GIVE = "/admin/orders/order/grant/"
 
 
 def test_every_page_of_an_order_has_its_row() -> None:
@@ -39,14 +44,18 @@ def test_every_page_of_an_order_has_its_row() -> None:
 
 
 def addresses(order: Order) -> list[tuple[str, str, str]]:
-    """Page, permission and method, the events' page included."""
+    """Page, permission and method, those without an order included."""
     event = StripeEvent.objects.create(event_id="evt_1", type="charge.refunded", object_id="ch_1", body=b"{}")
     pages = [
         (f"/admin/orders/order/{order.pk}/{page}", permission, method)
         for page, (permission, methods) in PAGES.items()
         for method in methods.split()
     ]
-    return [*pages, *((f"{EVENTS}?ids={event.pk}", "replay_order", method) for method in ("GET", "POST"))]
+    return [
+        *pages,
+        *((f"{EVENTS}?ids={event.pk}", "replay_order", method) for method in ("GET", "POST")),
+        *((GIVE, "grant_order", method) for method in ("GET", "POST")),
+    ]
 
 
 def call(client: Client, method: str, address: str) -> int:
@@ -129,7 +138,7 @@ def test_s38_no_post_is_taken_without_its_token(owner: Any, paid: Callable[..., 
     for address, _permission, _method in rows:
         form = {"what": "all", "reason": "duplicate", "note": "n", "key": str(uuid.uuid4()), "email": "a@example.com"}
         assert strict.post(address, form).status_code == 403, address
-    assert (len(rows), dump()) == (7, before)
+    assert (len(rows), dump()) == (12, before)
 
 
 def test_s38_looking_changes_nothing(desk: Client, paid: Callable[..., Order]) -> None:

@@ -42,6 +42,10 @@ WITH session AS (
     LEFT JOIN orders_order o ON o.id = d.order_id
     LEFT JOIN fulfillment_deliveryattempt a ON a.delivery_id = d.id
     GROUP BY d.id, o.id
+), held AS (
+    -- Lines that somebody at the shop suspended by hand.
+    SELECT DISTINCT l.id FROM orders_orderline l JOIN fulfillment_hold h ON h.order_id = l.order_id
+    WHERE h.lifted_at IS NULL AND coalesce(h.line_id, l.id) = l.id
 ), excused AS (
     SELECT unnest(%(excused)s::text[]) AS name
 )
@@ -62,7 +66,7 @@ INVARIANTS = {
         GROUP BY o.id, l.id
         HAVING count(e.id) > 1 OR o.state = 'paid' AND o.attention = '' AND (count(e.id) = 0
             OR o.dispute NOT IN ('open', 'lost') AND (o.refunded < o.total OR o.total = 0)
-            AND (l.refunded < l.unit_price * l.quantity OR l.unit_price = 0)
+            AND (l.refunded < l.unit_price * l.quantity OR l.unit_price = 0) AND l.id NOT IN (TABLE held)
             AND count(e.id) FILTER (WHERE e.state = 'active') <> 1)
         UNION ALL
         SELECT concat('order ', reference, ' is paid and has no line') FROM orders_order o
@@ -196,7 +200,12 @@ INVARIANTS = {
         FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
         JOIN fulfillment_entitlement e ON e.order_line_id = l.id
         WHERE o.dispute IN ('open', 'lost') AND e.state = 'active'
-            OR o.dispute NOT IN ('open', 'lost') AND e.state = 'suspended'""",
+            OR o.dispute NOT IN ('open', 'lost') AND e.state = 'suspended' AND l.id NOT IN (TABLE held)""",
+    "I22 what is suspended by hand stays closed": """
+        SELECT concat('order ', o.reference, ': line ', l.id, ' is active, and was suspended by hand')
+        FROM orders_order o JOIN orders_orderline l ON l.order_id = o.id
+        JOIN fulfillment_entitlement e ON e.order_line_id = l.id
+        WHERE e.state = 'active' AND l.id IN (TABLE held)""",
     "I14 mode": """
         SELECT concat('order ', reference, ' has livemode ', livemode) FROM orders_order
         WHERE livemode <> %(livemode)s::boolean
@@ -207,7 +216,7 @@ INVARIANTS = {
         SELECT concat('order ', o.reference, ' was erased, and ', left_over.what, ' names somebody')
         FROM orders_order o, LATERAL (
             SELECT 'the order' AS what WHERE o.user_id IS NOT NULL OR o.email NOT LIKE '%%@invalid'
-                OR o.buyer_address IS NOT NULL OR o.buyer_agent <> ''
+                OR o.buyer_address IS NOT NULL OR o.buyer_agent <> '' OR o.paid_last4 <> ''
             UNION ALL SELECT 'a mail' FROM fulfillment_delivery WHERE order_id = o.id AND recipient <> o.email
             UNION ALL SELECT 'an entitlement' FROM fulfillment_entitlement e
                 JOIN orders_orderline l ON l.id = e.order_line_id
@@ -234,6 +243,7 @@ MOVES = ("facts_version", "next_check_at", "asked_at", "attempts", "next_attempt
 KEPT = (
     "orders_order", "orders_orderline", "orders_timelineentry", "fulfillment_stripeevent", "fulfillment_entitlement",
     "fulfillment_delivery", "fulfillment_deliveryattempt", "fulfillment_announcement", "fulfillment_news",
+    "fulfillment_hold",
 )  # fmt: skip
 
 

@@ -1,7 +1,9 @@
 """What is killed: for each flow the rows it begins with, the act of one process, and how the order has to end."""
 
 import json
+import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -11,7 +13,7 @@ import stripe
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from fulfillment import inbox, outbox
+from fulfillment import giving, holds, inbox, outbox
 from fulfillment.lost_link import ask as ask_for_all
 from fulfillment.models import Delivery
 from fulfillment.news_models import Announcement
@@ -22,7 +24,7 @@ from orders import checkout
 from orders.models import Order
 from sandbox.world.server import World
 from storefront.wsgi import application
-from tests.factories import FileFactory, OrderFactory, ProductFactory
+from tests.factories import FileFactory, OrderFactory, ProductFactory, UserFactory
 from tests.proof.kill_lab import Tell
 from tests.steps import buy, events, pay, pay_by_link, report, signed
 
@@ -176,6 +178,32 @@ def new_edition(world: World) -> Stage:
     return Stage(quietly(sweep))
 
 
+def holding(world: World) -> Stage:
+    """Whoever got no answer sends the form again."""
+    order = delivered(world, bought(world))
+    press = partial(holds.place, order.pk, key=uuid.uuid4(), by=UserFactory(is_staff=True), reason="stolen card")
+    return Stage(quietly(press), beat=press)
+
+
+def restoring(world: World) -> Stage:
+    """Suspended before the mail went out, so one more follows. The form that is sent twice finds nothing to do."""
+    order, by = bought(world), UserFactory(is_staff=True)
+    hold = holds.place(order.pk, key=uuid.uuid4(), by=by, reason="stolen card")
+    catch_up(world)
+
+    def again() -> None:
+        with suppress(holds.HoldRefused):
+            holds.lift(order.pk, [hold.pk], by=by, reason="it was theirs")
+
+    return Stage(quietly(again), beat=again)
+
+
+def giving_away(_world: World) -> Stage:
+    book, by = ProductFactory(cover_failed=True), UserFactory(is_staff=True)
+    press = partial(giving.give, book, to="critic@example.com", key=uuid.uuid4(), by=by, reason="for a review")
+    return Stage(quietly(press), silent=True, beat=press)
+
+
 FLOWS = (
     Flow("checkout", begin),
     Flow("webhook", webhook),
@@ -187,6 +215,9 @@ FLOWS = (
     Flow("refund of a line", refund_of_a_line, ("paid", ["active", "revoked"], ["sent", "sent"])),
     Flow("dispute", dispute, ("paid", ["suspended"], ["sent"])),
     Flow("dispute, won", dispute_won),
+    Flow("hold", holding, ("paid", ["suspended"], ["sent"])),
+    Flow("restore", restoring, ("paid", ["active"], ["sent", "withdrawn"])),
+    Flow("free copy", giving_away),
     Flow("mail", mail),
     Flow("success page", success_page),
     Flow("sweep", sweeping),

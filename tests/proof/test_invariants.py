@@ -129,6 +129,14 @@ BROKEN: list[tuple[str, str, Callable[[], list[str]]]] = [
             ),
         )
     ),
+    (
+        "I22 what is suspended by hand stays closed",
+        "was suspended by hand",
+        lambda: [
+            """INSERT INTO fulfillment_hold (order_id, placed_at, reason, key, lifted_reason)
+                SELECT id, now(), 'why', gen_random_uuid(), '' FROM orders_order"""
+        ],
+    ),
     ("I6 accepted once", "2 times", lambda: [DROP["accepted"], copy_of("fulfillment_deliveryattempt")]),
     (
         "I7 copies at the mail server",
