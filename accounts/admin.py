@@ -78,15 +78,19 @@ class UserAdmin(DjangoUserAdmin):
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        return ("as_customer", "last_login") if obj else ()
+        return ("as_customer", "last_login", "date_joined") if obj else ()
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        if db_field.name != "groups":
-            return super().formfield_for_manytomany(db_field, request, **kwargs)
-        kwargs |= {"widget": forms.CheckboxSelectMultiple, "queryset": giveable(signed_in(request))}
-        field: Any = super().formfield_for_manytomany(db_field, request, **kwargs)
-        field.label = _("Role")
-        field.help_text = _("What this person may do here. It needs the tick “may use the admin” as well.")
+        if db_field.name == "groups":
+            kwargs |= {"widget": forms.CheckboxSelectMultiple, "queryset": giveable(signed_in(request))}
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "groups":
+            field.label = _("Role")
+            field.help_text = _("What this person may do here. It needs the tick “may use the admin” as well.")
+            field.widget.can_add_related = False
         return field
 
     @admin.display(description=_("bought, paid, downloaded"))

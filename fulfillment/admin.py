@@ -28,6 +28,7 @@ class EntitlementAdmin(ReadOnly, admin.ModelAdmin):
     list_select_related = ("product", "user")
     paginator = UncountedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
 
 
 @admin.register(Download)
@@ -37,3 +38,4 @@ class DownloadAdmin(ReadOnly, admin.ModelAdmin):
     list_select_related = ("file", "entitlement__product", "entitlement__user")
     paginator = UncountedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER

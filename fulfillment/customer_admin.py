@@ -69,6 +69,7 @@ class CustomerAdmin(ReadOnly, admin.ModelAdmin):
             raise PermissionDenied
         email = _person(request).email
         form = ReasonForm(admin_pages.sent(request))
+        form.fields["reason"].help_text = admin_pages.LOGGED_HELP
         if request.method == "POST" and form.is_valid():
             lost_link.ask(email)
             letter = Delivery.objects.filter(order=None, kind=Delivery.Kind.LOST, recipient=email).latest("pk")

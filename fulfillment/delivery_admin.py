@@ -57,6 +57,7 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
     inlines = (AttemptInline,)
     paginator = UncountedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
 
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site.admin_view
@@ -102,6 +103,7 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
             raise PermissionDenied
         delivery = get_object_or_404(Delivery.objects.select_related("order"), pk=pk)
         form = ReasonForm(admin_pages.sent(request))
+        form.fields["reason"].help_text = admin_pages.LOGGED_HELP
         if request.method == "POST" and form.is_valid():
             by = admin_pages.actor(request)
             if hurry.try_now(delivery, by=by, reason=form.cleaned_data["reason"]):

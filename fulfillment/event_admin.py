@@ -48,6 +48,7 @@ class StripeEventAdmin(ReadOnly, admin.ModelAdmin):
     readonly_fields = ("tries",)
     paginator = UncountedPaginator
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
     actions = ("replay",)
 
     def get_urls(self) -> list[URLPattern]:

@@ -169,7 +169,7 @@ def test_mails_and_downloads_are_theirs(desk: Client) -> None:
     ]
     other = bought("Other", email="bob@example.com")
     Delivery.objects.create(order=other, kind="order", recipient="bob@example.com")
-    right = order.lines.get().entitlement  # type: ignore[attr-defined]
+    right = order.lines.get().entitlement
     for one, via in ((right, "link"), (Entitlement.objects.get(product__name="Other"), "library")):
         file = one.product.editions.get().files.get()
         Download.objects.create(entitlement=one, file=file, via=via, address="192.0.2.7")

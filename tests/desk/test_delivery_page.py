@@ -61,7 +61,7 @@ def test_s60_no_link_in_a_shown_mail_opens_anything(client: Client, desk: Client
     signed = 0
     for delivery in mails:
         real, shown = compose(delivery), mail_preview.preview(delivery)
-        secrets = set(re.findall(r"/(?:links|mails)/([^\s\"'<>/]+)", f"{real.body} {real.alternatives[0][0]}"))
+        secrets = set(re.findall(r"/(?:links|mails)/([^\s\"'<>/]+)", f"{real.body} {real.alternatives[0][0]!s}"))
         assert all(client.get(f"/links/{one}/").status_code == 200 or mail_choices.email_of(one) for one in secrets)
         signed += len(secrets)
         page = desk.get(address(delivery)).content.decode() + desk.get(address(delivery, "html")).content.decode()
