@@ -1,5 +1,6 @@
 from typing import Any
 
+import allauth.account.admin  # noqa: F401 - it registers what is taken out below
 from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from django import forms
@@ -7,12 +8,23 @@ from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.forms import AdminUserCreationForm
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.forms import AddressField
-from accounts.models import MailChoice, SignIn, User
+from accounts.models import MailChoice, SignIn, User, proven_emails, signed_in
+from accounts.roles import giveable, may_change
 
 # Staff sign in where everybody does, so the same limits hold against guessing.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
+
+# Whoever may prove an address for an account may sign in to it, so addresses are changed on the account's own page,
+# which asks whose it is.
+admin.site.unregister(EmailAddress)
 
 
 class UserCreationForm(AdminUserCreationForm):
@@ -35,15 +47,61 @@ class EmailAddressInline(admin.TabularInline):
 class UserAdmin(DjangoUserAdmin):
     add_form = UserCreationForm
     add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
-    fieldsets = (
-        (None, {"fields": ("email", "password")}),
-        ("Permissions", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Dates", {"fields": ("last_login", "date_joined")}),
-    )
+    filter_horizontal = ("user_permissions",)
     list_display = ("email", "is_staff", "is_active", "date_joined")
-    search_fields = ("email",)
+    list_filter = ("is_staff", "groups", "is_active")
+    search_fields = ("email", "emailaddress__email")
     ordering = ("email",)
+    show_full_result_count = False
     inlines = (EmailAddressInline,)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        allowed = super().has_change_permission(request, obj)
+        return allowed and (obj is None or may_change(signed_in(request), obj))
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        allowed = super().has_delete_permission(request, obj)
+        return allowed and (obj is None or may_change(signed_in(request), obj))
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Single permissions are for those who may do everything; all others give roles."""
+        if obj is None:
+            return self.add_fieldsets
+        customer = [(_("Customer"), {"fields": ("as_customer",)})] if _may_see_customers(request) else []
+        single = (_("Single permissions"), {"classes": ("collapse",), "fields": ("is_superuser", "user_permissions")})
+        return (
+            (None, {"fields": ("email", "password")}),
+            *customer,
+            (_("Role in the shop"), {"fields": ("is_active", "is_staff", "groups")}),
+            *([single] if signed_in(request).is_superuser else []),
+            (_("Dates"), {"fields": ("last_login", "date_joined")}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        return ("as_customer", "last_login", "date_joined") if obj else ()
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            kwargs |= {"widget": forms.CheckboxSelectMultiple, "queryset": giveable(signed_in(request))}
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field: Any = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "groups":
+            field.label = _("Role")
+            field.help_text = _("What this person may do here. It needs the tick “may use the admin” as well.")
+            field.widget.can_add_related = False
+        return field
+
+    @admin.display(description=_("bought, paid, downloaded"))
+    def as_customer(self, user: User) -> SafeString | str:
+        page = reverse("admin:fulfillment_customer_person")
+        links = [(f"{page}?{urlencode({'email': email})}", email) for email in sorted(proven_emails(user))]
+        return format_html_join(", ", '<a href="{}">{}</a>', links) or gettext("No address of this account is proven.")
+
+
+def _may_see_customers(request: HttpRequest) -> bool:
+    return request.user.has_perm("fulfillment.view_customer")
 
 
 @admin.register(SignIn)

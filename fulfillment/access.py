@@ -54,6 +54,11 @@ def held(actor: Actor) -> EntitlementQuerySet:
     return Entitlement.objects.filter(theirs)
 
 
+def held_by_guest(email: str) -> EntitlementQuerySet:
+    """What was bought with this address and belongs to no account: whoever proves the address will hold it."""
+    return Entitlement.objects.filter(user=None, email=email)
+
+
 def may_read(actor: Actor, file: File) -> Permission | None:
     """The permission to read `file` now, or None.
 

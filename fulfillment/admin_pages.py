@@ -20,6 +20,7 @@ View = Callable[[ModelAdmin, HttpRequest, Order], HttpResponse]
 Address = Callable[[ModelAdmin, HttpRequest, int], HttpResponse]
 
 REASON_HELP = _("Why, for whoever looks at this order later. Kept for good.")
+LOGGED_HELP = _("Why, for whoever looks at this later. It stays in the log.")
 
 
 def for_order(permission: str, *methods: str) -> Callable[[View], Address]:

@@ -10,13 +10,14 @@ from typing import Any
 
 import orjson
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.models import F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from fulfillment import event_types, lagging, measures
+from fulfillment.event_failures import EventFailure
 from fulfillment.event_types import By
 from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
@@ -231,13 +232,18 @@ def _finish(event: StripeEvent, claim: uuid.UUID, *, state: StripeEvent.State, n
 
 
 def _postpone(event: StripeEvent, claim: uuid.UUID, *, note: str, may_park: bool = True) -> None:
+    """Try again later, and keep what went wrong this time: the row itself only has the last error."""
     parked = may_park and event.attempts >= len(BACK_OFF)
     state = StripeEvent.State.FAILED if parked else StripeEvent.State.RECEIVED
-    held = StripeEvent.objects.filter(pk=event.pk, claim=claim).update(
-        state=state,
-        next_attempt_at=Now() + BACK_OFF[min(event.attempts, len(BACK_OFF)) - 1],
-        note=note.replace("\x00", "")[:2000],
-        claim=None,
-    )
+    note = note.replace("\x00", "")[:2000]
+    with transaction.atomic():
+        held = StripeEvent.objects.filter(pk=event.pk, claim=claim).update(
+            state=state,
+            next_attempt_at=Now() + BACK_OFF[min(event.attempts, len(BACK_OFF)) - 1],
+            note=note,
+            claim=None,
+        )
+        if held:
+            EventFailure.objects.create(event=event, attempt=event.attempts, error=note)
     if held and parked:
         measures.event_settled(event.type, state)

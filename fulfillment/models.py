@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from catalog.models import File, Product
 from fulfillment.book_models import BooksCheck, Difference  # noqa: F401 - Django looks for models here
+from fulfillment.customer_models import Customer  # noqa: F401 - the same
+from fulfillment.event_failures import EventFailure  # noqa: F401 - the same
 from fulfillment.event_types import FRAUD_WARNING
 from fulfillment.hold_models import Hold  # noqa: F401 - the same
 from fulfillment.news_models import Announcement, News  # noqa: F401 - the same
@@ -227,6 +229,7 @@ class Delivery(models.Model):
             ),
             models.Index("created_at", name="delivery_given_up", condition=Q(state="gave_up")),
             models.Index("about", name="delivery_about", condition=Q(order__isnull=False) & ~Q(about="")),
+            models.Index("recipient", "id", name="delivery_letters_to", condition=Q(order=None)),
         )
 
     def __str__(self) -> str:

@@ -90,7 +90,8 @@ def purge_events(*, older_than: timedelta, dry_run: bool = False, say: Say = lam
 def _delete(rows: QuerySet[Any], say: Say) -> int:
     total = 0
     while batch := list(rows.values_list("pk", flat=True)[:BATCH]):
-        total += rows.filter(pk__in=batch).delete()[0]
+        rows.filter(pk__in=batch).delete()
+        total += len(batch)  # and not what went along with them
         _progress(total, "rows", say)
     return total
 

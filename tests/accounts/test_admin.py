@@ -97,7 +97,11 @@ def no_addresses() -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("path", [USERS, "/admin/account/emailaddress/"])
-def test_lists_of_people_open(client: Client, owner: User, path: str) -> None:
-    UserFactory()
-    assert client.get(path, {"q": "example"}).status_code == 200
+def test_people_are_found_by_each_of_their_addresses(client: Client, owner: User) -> None:
+    bob = UserFactory(email="bob@example.com")
+    EmailAddress.objects.create(user=bob, email="robert@example.org", verified=True)
+    UserFactory(email="alice@example.com")
+    for words in ("bob@", "robert@"):
+        answer = client.get(USERS, {"q": words})
+        assert [found.email for found in answer.context["cl"].result_list] == ["bob@example.com"], words
+    assert client.get("/admin/account/emailaddress/").status_code == 404

@@ -56,3 +56,17 @@ def paid(world: World) -> Callable[..., Order]:
         return order
 
     return make
+
+
+@pytest.fixture
+def person_who(db: None) -> Callable[..., Client]:
+    """The browser of somebody at the desk who may do what is named, and nothing else."""
+
+    def make(*codenames: str) -> Client:
+        user = UserFactory(is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return make

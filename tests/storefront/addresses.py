@@ -70,13 +70,19 @@ class Shop:
     def path(self, address: Address) -> str:
         """The address with what is private of the buyer in each place."""
         path = PLACE.sub(lambda place: str(self._value(address, place[1] or place[2])), address.pattern)
-        query = f"?session_id={self.order.stripe_session_id}" if address.name == "checkout_done" else ""
-        return "/" + path.replace("^", "").replace("$", "") + query
+        queries = {
+            "checkout_done": f"?session_id={self.order.stripe_session_id}",
+            "admin:fulfillment_customer_person": f"?email={BUYER}",
+            "admin:fulfillment_customer_mail": f"?email={BUYER}",
+        }
+        return "/" + path.replace("^", "").replace("$", "") + queries.get(address.name, "")
 
     def _value(self, address: Address, name: str) -> str | int:
         line = self.order.lines.get()
         if name == "object_id":
             return self._row(address)
+        if name == "pk" and address.name != "admin:catalog_paymentlink_product":
+            return self._row(address) if address.name.startswith("admin:") else 1
         values: dict[str, str | int] = {
             "slug": line.product.slug,
             "category": line.product.categories.get().slug,
@@ -88,8 +94,8 @@ class Shop:
             "token": links.token(self.order),
             "choice": mail_choices.address(BUYER).split("/")[-2],
             "reference": self.order.reference,
+            "pk": line.product.pk,
             "order_id": self.order.pk,
-            "pk": line.product.pk if address.name == "admin:catalog_paymentlink_product" else 1,
             "content_type_id": 1,
             "app_label": "orders",
             "url": "nowhere",
