@@ -1,18 +1,17 @@
 """The admin's pages about customers, by address: find one; what they own, paid and downloaded; mail it all to them."""
 
-from contextlib import suppress
 from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.addresses import normalize
-from fulfillment import admin_pages, customers, hurry, lost_link
+from fulfillment import admin_pages, customers, give_pages, hurry, lost_link
 from fulfillment.customer_models import Customer
 from fulfillment.customers import Person
 from fulfillment.mail_pages import PERMISSION, ReasonForm
@@ -20,8 +19,6 @@ from fulfillment.models import Delivery
 from orders.admin import ReadOnly
 
 PAGE = "admin:fulfillment_customer_person"
-# What may be given to a customer by pages of others, where this shop has them: its address, permission and name.
-GRANT = ("admin:orders_order_grant", "orders.grant_order")
 
 
 @admin.register(Customer)
@@ -109,9 +106,8 @@ def _acts(request: HttpRequest, someone: Person) -> list[tuple[str, str]]:
     found = []
     if may(PERMISSION):
         found.append((_("Mail everything bought"), _address("admin:fulfillment_customer_mail", someone.email)))
-    if may(GRANT[1]):
-        with suppress(NoReverseMatch):  # a shop without that page
-            found.append((_("Give a free copy"), _address(GRANT[0], someone.email)))
+    if may(give_pages.PERMISSION):
+        found.append((_("Give a free copy"), _address("admin:orders_order_give", someone.email)))
     if someone.user and may("accounts.view_user"):
         found.append((_("The account"), reverse("admin:accounts_user_change", args=[someone.user.pk])))
     return found

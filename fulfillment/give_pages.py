@@ -65,7 +65,9 @@ def give_to_buyer(model_admin: ModelAdmin, request: HttpRequest, order: Order) -
 
 
 def _page(model_admin: ModelAdmin, request: HttpRequest, order: Order | None) -> HttpResponse:
-    email = order.email if order and not order.erased_at else ""
+    email = request.GET.get("email", "")[:MAX_LENGTH]
+    if order:
+        email = "" if order.erased_at else order.email
     form = GiveForm(admin_pages.sent(request), email=email)
     if request.method == "POST" and form.is_valid():
         try:

@@ -82,10 +82,9 @@ def test_more_than_fit_are_said_to_be_there(desk: Client) -> None:
     assert "There may be more" in text_of(desk.get(LIST, {"q": "many"}))
 
 
-def test_search_walks_an_index() -> None:
+def test_letters_of_an_address_are_found_by_their_index() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-    assert "order_email_prefix" in Order.objects.filter(email__startswith="ann").explain()
     letters = Delivery.objects.filter(order=None, recipient__in=[ANN]).order_by("-pk")
     assert "delivery_letters_to" in letters.explain()
 
