@@ -19,6 +19,7 @@ from catalog.models import Product
 from catalog.payment_link_models import PaymentLink
 from fulfillment.book_models import Difference
 from sandbox.world.server import World
+from tests.desk.test_who_may import dump
 from tests.factories import TagFactory, UserFactory
 from tests.storefront.addresses import BUYER, Address, Shop, every_address, shop
 
@@ -175,6 +176,23 @@ def answered(client: Client, method: str, path: str) -> int | str:
         transaction.set_rollback(True)
     to_sign_in = answer.status_code == 302 and answer["Location"].startswith(("/admin/login/", "/accounts/login/"))
     return "sign in" if to_sign_in else answer.status_code
+
+
+def test_s38_no_page_takes_a_post_without_its_token(walked: Shop) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(walked.owner)
+    before = dump()
+    paths = [walked.path(address) for address in ADMIN_S if name_of(address) not in LEADING_ON]
+    assert {path: strict.post(path).status_code for path in paths} == dict.fromkeys(paths, 403)
+    assert dump() == before
+
+
+def test_s38_looking_at_every_page_changes_nothing(walked: Shop) -> None:
+    owner = walked.client("owner")
+    before = dump()
+    for address in ADMIN_S:
+        owner.get(walked.path(address))
+    assert dump() == before
 
 
 @pytest.mark.parametrize(
