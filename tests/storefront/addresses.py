@@ -23,6 +23,7 @@ from tests.factories import CategoryFactory, OrderFactory, ProductFactory, UserF
 BUYER = "buyer.of.secrets@example.com"
 PLACE = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>[^)]*\)")
 TITLE = "Quiet harbour"  # archived, so nobody sees it but who bought it
+OF_A_PRODUCT = {f"admin:catalog_{page}" for page in ("paymentlink_product", "product_preview", "product_duplicate")}
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class Shop:
             "choice": mail_choices.address(BUYER).split("/")[-2],
             "reference": self.order.reference,
             "order_id": self.order.pk,
-            "pk": line.product.pk if address.name == "admin:catalog_paymentlink_product" else 1,
+            "pk": line.product.pk if address.name in OF_A_PRODUCT else 1,
             "content_type_id": 1,
             "app_label": "orders",
             "url": "nowhere",
