@@ -7,8 +7,10 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -39,7 +41,7 @@ class StripePriceInline(admin.TabularInline):
 @admin.register(Product)
 class ProductAdmin(admin.ModelAdmin):
     form = ProductForm
-    list_display = ("cover_small", "name", "price_display", "status", "sold", "published_at", "preview")
+    list_display = ("cover_small", "name", "price_display", "status", "sold", "published_on", "preview")
     list_display_links = ("name",)
     list_filter = ("status", "categories")
     search_fields = ("name", "slug", "summary")
@@ -101,6 +103,10 @@ class ProductAdmin(admin.ModelAdmin):
     @admin.display(description=_("sold"), ordering="times_sold")
     def sold(self, product: Any) -> int:
         return int(product.times_sold)
+
+    @admin.display(description=_("published"), ordering="published_at")
+    def published_on(self, product: Product) -> str:
+        return date_format(localtime(product.published_at)) if product.published_at else "–"
 
     @admin.display(description=_("price"), ordering="price")
     def price_display(self, product: Product) -> str:

@@ -14,7 +14,7 @@ TARGETS = set(re.findall(r"^([a-z]+):.*## ", MAKEFILE, re.MULTILINE))
 def variables_read() -> set[str]:
     """Every environment variable that the settings read."""
     source = (ROOT / "storefront" / "settings.py").read_text()
-    return set(re.findall(r'(?:required|optional|number|words)\(\s*"([A-Z_]+)"', source))
+    return set(re.findall(r'(?:required|optional|number|words|switch)\(\s*"([A-Z_]+)"', source))
 
 
 def test_every_make_command_is_a_target() -> None:
