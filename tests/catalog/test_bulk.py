@@ -141,13 +141,12 @@ def test_file_that_goes_before_the_commit_undoes_all() -> None:
     products = [ProductFactory(status="draft"), ProductFactory(status="draft")]
     act = bulk.set_status(Status.PUBLISHED)
     shown = bulk.plan(act, ids(products)).digest
+
+    def withdraw(_rows: list[bulk.Row]) -> None:
+        Edition.objects.filter(product=products[1]).update(published_at=None)
+
     with pytest.raises(bulk.ChangedMeanwhile):
-        bulk.carry_out(
-            act,
-            ids(products),
-            shown=shown,
-            record=lambda _rows: Edition.objects.filter(product=products[1]).update(published_at=None) and None,
-        )
+        bulk.carry_out(act, ids(products), shown=shown, record=withdraw)
     assert set(Product.objects.values_list("status", flat=True)) == {"draft"}
 
 

@@ -1,6 +1,5 @@
 """Two shops on one Stripe account leave each other's payments alone; a shop that has moved loses nothing."""
 
-from collections.abc import Callable
 from io import StringIO
 from urllib.request import urlopen
 
@@ -18,7 +17,7 @@ from orders.facts import NewSession, SessionLine
 from orders.models import Order
 from sandbox.world.server import World
 from tests.factories import OrderFactory, ProductFactory
-from tests.fulfillment.books_steps import age, books
+from tests.fulfillment.books_steps import age, books, work
 from tests.fulfillment.test_converge import facts_of
 from tests.orders.test_payment_links import dashboard
 from tests.steps import GUEST, begin_checkout, report, states
@@ -58,15 +57,15 @@ def move(settings: Settings) -> None:
     settings.STRIPE_SITES = ["new.example"]
 
 
-def test_payment_of_another_shop_is_left_alone_at_every_door(
-    world: World, client: Client, drain: Callable[[], int]
-) -> None:
+def test_payment_of_another_shop_is_left_alone_at_every_door(world: World, client: Client) -> None:
     session_id = paid_session(world, ProductFactory(), OTHER)
     outcome = fulfill(session_id, door="webhook")
     assert (outcome.is_foreign, outcome.reason) == (True, "a Checkout Session of another shop, other.example")
     report(world, client)
-    drain()
+    work()
     assert set(StripeEvent.objects.values_list("state", flat=True)) == {"ignored"}
+    event = StripeEvent.objects.get(type="checkout.session.completed")
+    assert event.note.endswith("a Checkout Session of another shop, other.example")
     said = StringIO()
     call_command("reconcile", stdout=said)
     assert "1 sessions compared, 1 of others; " in said.getvalue()
