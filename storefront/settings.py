@@ -217,10 +217,17 @@ def storage_backend(location: str) -> dict[str, Any]:
     raise ImproperlyConfigured(f"STORAGE_URL must start with file:// or s3://, not {url.scheme or 'nothing'}.")
 
 
+# Static files from their folders, nothing collected: for the demo, which shows strangers' pages without DEBUG.
+STATIC_AS_IS = switch("STATIC_AS_IS")
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG or STATIC_AS_IS
 STORAGES = {
     "default": storage_backend("private"),
     "covers": storage_backend("covers"),
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if STATIC_AS_IS
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
 }
 # The admin's uploads go to a temporary file, never into memory: a child process with limits looks into them there.
 FILE_UPLOAD_HANDLERS = ["catalog.uploads.StaffUploadHandler"]

@@ -103,7 +103,7 @@ def put_on_sale(made: Made) -> None:
 
 def has_grown(book: DemoBook, product: Any) -> bool:
     """Whether an older release made it with fewer editions. Another book under its address is somebody's own."""
-    return product.name == book.name and 0 < product.number < len(book.editions)
+    return bool(product.name == book.name and 0 < product.number < len(book.editions))
 
 
 @transaction.atomic
