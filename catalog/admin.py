@@ -6,13 +6,15 @@ from django.db.models import Count, Prefetch, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
-from django.urls import reverse
+from django.urls import URLPattern, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog import covers, samples, uploads
+from catalog import bulk_page, covers, product_pages, publishing, samples, uploads
 from catalog.forms import EditionForm, FileForm, ProductForm
 from catalog.models import Category, Edition, File, Product, StripePrice, Tag
 from catalog.sample_preview import sample_preview
@@ -39,13 +41,14 @@ class StripePriceInline(admin.TabularInline):
 @admin.register(Product)
 class ProductAdmin(admin.ModelAdmin):
     form = ProductForm
-    list_display = ("cover_small", "name", "price_display", "status", "sold", "published_at")
+    list_display = ("cover_small", "name", "price_display", "status", "sold", "published_on", "preview")
     list_display_links = ("name",)
     list_filter = ("status", "categories")
     search_fields = ("name", "slug", "summary")
     prepopulated_fields = {"slug": ("name",)}
     filter_horizontal = ("categories", "tags")
-    readonly_fields = ("cover_now", "files_now", "sample_now")
+    readonly_fields = ("cover_now", "files_now", "sample_now", "ready_now")
+    actions = bulk_page.ACTIONS
     inlines = (StripePriceInline,)
     ordering = ("-created_at",)
     fieldsets = (
@@ -54,8 +57,15 @@ class ProductAdmin(admin.ModelAdmin):
         (_("Files"), {"fields": ("files_now", "new_files", "as_new_edition", "edition_notes")}),
         (_("Cover"), {"fields": ("cover_now", "cover_image")}),
         (_("Look inside"), {"fields": ("sample_pages", "sample_now")}),
-        (_("On sale"), {"fields": ("status",)}),
+        (_("On sale"), {"fields": ("status", "ready_now")}),
     )
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*product_pages.urls(self), *bulk_page.urls(self), *super().get_urls()]
+
+    def view_on_site(self, obj: Product) -> str | None:
+        """Shoppers find nothing there until it is published: the preview is for that."""
+        return obj.get_absolute_url() if obj.is_on_sale else None
 
     def get_fieldsets(self, request: HttpRequest, obj: Product | None = None) -> Any:
         """Who may only look sees the price as shoppers do, and no fields to upload to."""
@@ -94,6 +104,10 @@ class ProductAdmin(admin.ModelAdmin):
     def sold(self, product: Any) -> int:
         return int(product.times_sold)
 
+    @admin.display(description=_("published"), ordering="published_at")
+    def published_on(self, product: Product) -> str:
+        return date_format(localtime(product.published_at)) if product.published_at else "–"
+
     @admin.display(description=_("price"), ordering="price")
     def price_display(self, product: Product) -> str:
         return gettext("free") if product.is_free else product.price_display
@@ -126,6 +140,20 @@ class ProductAdmin(admin.ModelAdmin):
     @admin.display(description=_("look inside now"))
     def sample_now(self, product: Product) -> SafeString | str:
         return sample_preview(product) if product.pk else "–"
+
+    @admin.display(description=_("checks before publishing"))
+    def ready_now(self, product: Product) -> SafeString | str:
+        return publishing.report(product) if product.pk else "–"
+
+    @admin.display(description="")
+    def preview(self, product: Product) -> SafeString:
+        address = reverse("admin:catalog_product_preview", args=[product.pk])
+        return format_html(
+            '<a href="{}" aria-label="{}">{}</a>',
+            address,
+            gettext("Preview of %(product)s") % {"product": product},
+            gettext("Preview"),
+        )
 
 
 def _picture(product: Product, *, css: str) -> SafeString:

@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from catalog import money, page_choice, uploads
+from catalog import money, page_choice, publishing, uploads
 from catalog.cover_images import Cover, render_image_cover
 from catalog.filenames import claimed_extension, safe_name
 from catalog.filetypes import Refused
@@ -109,7 +109,7 @@ class ProductForm(forms.ModelForm):
             except ValidationError as error:
                 self.add_error("price", error)
         if cleaned.get("status") == Product.Status.PUBLISHED and not self._will_have_files():
-            self.add_error("status", _("Nothing can be delivered yet: add a file before you publish."))
+            self.add_error("status", publishing.NO_FILE)
         return cleaned
 
     def _will_have_files(self) -> bool:

@@ -1,8 +1,8 @@
 """The catalogue: a list of what is on sale, and a page for each product."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from django.db.models import Manager, OuterRef, Prefetch, Q, Subquery
+from django.db.models import Manager, OuterRef, Prefetch, Q, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -71,18 +71,26 @@ def in_use(groups: Manager[Group], name: str, most: int | None = None) -> list[G
 @require_safe
 @gzip_page
 def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
+    product = get_object_or_404(as_page(Product.objects.on_sale()), slug=slug)
+    return render(request, "catalog/product.html", page_context(product))
+
+
+def as_page(products: QuerySet[Product]) -> QuerySet[Product]:
+    """With all that a product's page shows of them."""
     editions = Edition.objects.filter(published_at__isnull=False).prefetch_related("files")
-    products = Product.objects.on_sale().prefetch_related(Prefetch("editions", editions), "categories", "tags")
-    product = get_object_or_404(products.defer("contents"), slug=slug)
+    return products.prefetch_related(Prefetch("editions", editions), "categories", "tags").defer("contents")
+
+
+def page_context(product: Product) -> dict[str, Any]:
+    """What stands on the page of a product that was read by `as_page`, whoever looks at it."""
     newest = next((edition for edition in product.editions.all() if edition.files.all()), None)
-    context = {
+    return {
         "product": product,
         "edition": newest,
         "structured": structured.product(product, can_be_had=newest is not None),
         "pages": _sample_pages(newest) if newest else [],
         "contents": outlines.contents(newest.files.all()) if newest else [],
     }
-    return render(request, "catalog/product.html", context)
 
 
 def _sample_pages(edition: Edition) -> list[SamplePage]:

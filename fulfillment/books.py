@@ -20,8 +20,9 @@ from fulfillment.both_sides import Payment, in_flight, loaded, look_at, order_be
 from fulfillment.differences import AT_STRIPE, compare_here, given_back, verdict
 from fulfillment.models import Entitlement
 from orders import payments, stripe_api, stripe_lists
-from orders.facts import Facts, TakenBack, is_marked
+from orders.facts import Facts, TakenBack
 from orders.models import Order
+from orders.sites import is_marked
 
 SESSION_LIFE = timedelta(hours=24)  # one that was paid just now may have been made a day ago
 BATCH = 100  # payments compared with one set of queries

@@ -8,12 +8,13 @@ from functools import partial
 from django.db import transaction
 from django.utils import timezone
 
+from catalog.payment_link_models import PaymentLink
 from fulfillment import measures
 from fulfillment.announce import announce
 from fulfillment.hold_models import held_lines
 from fulfillment.models import Entitlement
-from orders import checkout, language, payments
-from orders.facts import Facts, is_marked
+from orders import checkout, language, payments, sites
+from orders.facts import Facts
 from orders.matching import match
 from orders.models import Order, OrderLine, TimelineEntry, is_reference, new_reference
 from storefront import trace
@@ -49,6 +50,8 @@ def converge(facts: Facts, *, seen: int, door: str) -> Outcome:
     says is an outcome, never an exception.
     """
     order = _locked_order(facts)
+    if order is None and (site := sites.other_site(facts.metadata)):
+        return Outcome(reason=f"a Checkout Session of another shop, {site[:100]}")
     if order is None:
         return Outcome(reason="a Checkout Session that was abandoned, or that another application made")
     # `seen` was read by the session's id: it says nothing about an order that does not know its session (any more).
@@ -80,11 +83,18 @@ def _locked_order(facts: Facts) -> Order | None:
     orders = Order.objects.select_for_update(of=("self",))
     order = orders.filter(stripe_session_id=facts.session_id).first() or _own_order(facts)
     abandoned = payments.state_of(facts) == Order.State.EXPIRED
-    if order or abandoned or not is_marked(facts.payment_link, facts.metadata):
+    if order or abandoned or not (sites.is_marked(facts.payment_link, facts.metadata) or _is_known(facts)):
         return order
     # Whoever comes second waits here for the first to commit, then finds its row.
     Order.objects.bulk_create([_order_from(facts)], ignore_conflicts=True)
     return orders.get(stripe_session_id=facts.session_id)
+
+
+def _is_known(facts: Facts) -> bool:
+    """Whether our rows know where it comes from, whatever site it names: the shop may have moved to another address
+    since its links were made."""
+    by_link = facts.payment_link and PaymentLink.objects.filter(link_id=facts.payment_link).exists()
+    return bool(by_link) or _original(facts) is not None
 
 
 def _own_order(facts: Facts) -> Order | None:

@@ -13,8 +13,9 @@ from fulfillment.book_models import Difference
 from fulfillment.hold_models import held_lines
 from fulfillment.models import Delivery, Entitlement
 from orders import payments
-from orders.facts import Dispute, Facts, Refund, is_marked
+from orders.facts import Dispute, Facts, Refund
 from orders.models import Order, OrderLine
+from orders.sites import is_marked
 
 Kind = Difference.Kind
 Mend = Difference.Mend

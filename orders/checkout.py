@@ -13,7 +13,7 @@ from django.utils.crypto import salted_hmac
 from accounts.models import User
 from catalog import covers
 from catalog.models import Edition, Product
-from orders import language, stripe_api
+from orders import language, sites, stripe_api
 from orders.facts import NewSession, SessionLine
 from orders.models import Order, OrderLine, TimelineEntry
 from storefront import trace
@@ -131,6 +131,7 @@ def _new_session(order: Order) -> NewSession:
     slug = lines[0].product.slug
     return NewSession(
         reference=order.reference,
+        mark=sites.mark(),
         currency=order.currency,
         email=order.email,
         language=order.language,

@@ -1,17 +1,8 @@
 """What Stripe says about one Checkout Session, as plain values. Amounts are minor units, times are aware."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-
-
-def is_marked(payment_link: str, metadata: Mapping[str, str]) -> bool:
-    """Whether a session is ours to keep: made by a Payment Link, or with the metadata that this shop writes and reads.
-
-    What carries neither was made by another application of the same Stripe account.
-    """
-    return bool(payment_link or metadata.get("storefront_order") or metadata.get("product_slug"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +105,10 @@ class SessionLine:
 
 @dataclass(frozen=True, kw_only=True)
 class NewSession:
-    """What a Checkout Session is made of. Everything comes from the order's own rows."""
+    """What a Checkout Session is made of. Everything comes from the order's own rows, and `mark` says whose it is."""
 
     reference: str
+    mark: dict[str, str] = field(default_factory=dict)
     currency: str
     lines: tuple[SessionLine, ...]
     email: str

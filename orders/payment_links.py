@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from catalog.models import Product, StripePrice
 from catalog.payment_link_models import PaymentLink
-from orders import stripe_api, stripe_links
+from orders import sites, stripe_api, stripe_links
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +82,7 @@ def _ensure_made(link: PaymentLink, product: Product) -> PaymentLink:
             slug=product.slug,
             unit_price=link.price,
             currency=link.currency,
+            mark=sites.mark(),
             # Stripe replaces the braces: they must not be encoded.
             done_url=f"{settings.SITE_URL}{done}?session_id={{CHECKOUT_SESSION_ID}}",
         )

@@ -13,7 +13,8 @@ from typing import Any
 import stripe
 from django.conf import settings
 
-from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, PaidLine, Refund, is_marked
+from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSession, PaidLine, Refund
+from orders.sites import is_marked
 
 SIGNATURE_TOLERANCE = 300  # seconds, https://docs.stripe.com/webhooks#replay-attacks
 API_VERSION = str(stripe.api_version)  # what this release of the library speaks, and so what we read
@@ -82,6 +83,7 @@ def _session_params(new: NewSession) -> dict[str, Any]:
         "client_reference_id": new.reference,
         "metadata": {
             "storefront_order": new.reference,
+            **new.mark,
             **({"product_slug": new.lines[0].slug} if len(new.lines) == 1 else {}),
         },
         "payment_intent_data": {"metadata": {"storefront_order": new.reference}},

@@ -1,7 +1,7 @@
 """Payment Links at Stripe: addresses that sell one thing at one price, wherever they are shown."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orders.stripe_api import Patience, RequestChanged, StripeUnavailable, ask
@@ -18,6 +18,7 @@ class NewLink:
     unit_price: int
     currency: str
     done_url: str
+    mark: dict[str, str] = field(default_factory=dict)  # in the link's metadata: whose it is
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def create_link(new: NewLink) -> MadeLink:
     )
     link_params: Any = {
         "line_items": [{"price": price.id, "quantity": 1}],
-        "metadata": named,
+        "metadata": {**named, **new.mark},
         "after_completion": {"type": "redirect", "redirect": {"url": new.done_url}},
     }
     link = _once(

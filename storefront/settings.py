@@ -34,6 +34,11 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def switch(name: str) -> bool:
+    """Whether the variable says true, yes, on or 1."""
+    return optional(name, "false").lower() in env.BOOLEAN_TRUE_STRINGS
+
+
 def words(name: str) -> list[str]:
     """The variable's comma-separated values, none of them empty or with blanks around it."""
     return [word for part in optional(name, "").split(",") if (word := part.strip())]
@@ -53,7 +58,7 @@ SECRET_KEY = required(
     "SECRET_KEY", "50 or more random characters: python -c 'import secrets; print(secrets.token_urlsafe(64))'"
 )
 SECRET_KEY_FALLBACKS = words("SECRET_KEY_FALLBACKS")  # the old key, so that links already mailed go on working
-DEBUG = optional("DEBUG", "false").lower() in env.BOOLEAN_TRUE_STRINGS
+DEBUG = switch("DEBUG")
 SITE_URL = required("SITE_URL", "the address shoppers type, such as https://shop.example.com").rstrip("/")
 SITE_NAME = optional("SITE_NAME", "Paper Lantern")
 ALLOWED_HOSTS = words("ALLOWED_HOSTS") or [urlsplit(SITE_URL).hostname or "localhost"]
@@ -212,10 +217,17 @@ def storage_backend(location: str) -> dict[str, Any]:
     raise ImproperlyConfigured(f"STORAGE_URL must start with file:// or s3://, not {url.scheme or 'nothing'}.")
 
 
+# Static files from their folders, nothing collected: for the demo, which shows strangers' pages without DEBUG.
+STATIC_AS_IS = switch("STATIC_AS_IS")
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = DEBUG or STATIC_AS_IS
 STORAGES = {
     "default": storage_backend("private"),
     "covers": storage_backend("covers"),
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if STATIC_AS_IS
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
 }
 # The admin's uploads go to a temporary file, never into memory: a child process with limits looks into them there.
 FILE_UPLOAD_HANDLERS = ["catalog.uploads.StaffUploadHandler"]
@@ -287,8 +299,14 @@ CHECKOUTS_PER_PRODUCT = number("CHECKOUTS_PER_PRODUCT", 1200)
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
+# Browsers remember for a year what is said here, and nobody can take it back. A shop on example.com may have neighbours
+# on other names under it that speak http; only who knows that there are none may speak for them.
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and switch("HSTS_SUBDOMAINS")
+SECURE_HSTS_PRELOAD = HTTPS and switch("HSTS_PRELOAD")
+if SECURE_HSTS_PRELOAD and not SECURE_HSTS_INCLUDE_SUBDOMAINS:
+    raise ImproperlyConfigured("HSTS_PRELOAD needs HSTS_SUBDOMAINS: the browsers' lists hold whole domains alone.")
+# Django would have both on everywhere: W005 is about the subdomains, W021 about the lists.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 X_FRAME_OPTIONS = "DENY"
@@ -308,6 +326,9 @@ STRIPE_SECRET_KEY = required("STRIPE_SECRET_KEY", "the secret or restricted key 
 LABELED = re.compile(r"^([\w.-]{1,40})=(whsec_.*)$", re.ASCII)
 STRIPE_WEBHOOK_SECRETS = [LABELED.sub(r"\2", word) for word in words("STRIPE_WEBHOOK_SECRETS")]
 STRIPE_WEBHOOK_LABELS = {found[2]: found[1] for found in map(LABELED.match, words("STRIPE_WEBHOOK_SECRETS")) if found}
+# Metadata of what we make at Stripe name our host, so that shops that share an account leave each other's payments
+# alone. What an earlier address of this shop has made stays ours: FORMER_SITES names those.
+STRIPE_SITES = [urlsplit(SITE_URL).netloc.lower(), *(site.lower() for site in words("FORMER_SITES"))]
 STRIPE_API_BASE = optional("STRIPE_API_BASE", "https://api.stripe.com").rstrip("/")
 # Where Stripe's hosted Checkout page lives; another only with a custom Checkout domain.
 STRIPE_CHECKOUT_ORIGIN = optional(

@@ -66,7 +66,8 @@ def _allowed_hosts() -> Line:
 
 def _django() -> Iterator[Line]:
     """A line for each message of `check --deploy` that is not silenced, or one for all."""
-    messages = [one for one in run_checks(include_deployment_checks=True) if one.level >= WARNING]
+    found = run_checks(include_deployment_checks=True)
+    messages = [one for one in found if one.level >= WARNING and not one.is_silenced()]
     for one in messages:
         say = wrong if one.is_serious() else warning
         yield say(f"deploy {one.id}", str(one.msg), str(one.hint or "See: python manage.py check --deploy"))

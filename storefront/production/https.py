@@ -81,7 +81,13 @@ def _hsts(header: str) -> Line:
     if not age.isdecimal() or int(age) < settings.SECURE_HSTS_SECONDS:
         do = "Let the proxy hand on Strict-Transport-Security as the shop sends it, and set none of its own."
         return wrong("hsts", f"{header[:60] or 'no header'}", do)
-    return ok("hsts", f"for {int(age) // 86400} days")
+    days = f"for {int(age) // 86400} days"
+    if "includesubdomains" not in parts:
+        return ok("hsts", days)
+    if settings.SECURE_HSTS_INCLUDE_SUBDOMAINS:
+        return ok("hsts", f"{days}, all names under this one too")
+    do = "Let the proxy hand the header on as it is, or set HSTS_SUBDOMAINS=true if all of them speak https for good."
+    return warning("hsts", f"{days}, also for all names under this one, which the shop does not say", do)
 
 
 def from_http(address: str) -> Line:

@@ -1,6 +1,7 @@
 """From "Buy" to Stripe's page: the order row first, then its session, and both once."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import stripe
@@ -29,6 +30,7 @@ def test_session_is_made_of_the_orders_own_rows(world: World, client: Client) ->
     order = begin_checkout(client, product)
     session = session_of(world, order)
     assert (session.client_reference_id, session.metadata["storefront_order"]) == (order.reference, order.reference)
+    assert session.metadata["storefront_site"] == urlsplit(str(session.success_url)).netloc
     assert (session.amount_total, session.currency, session.mode) == (1999, "eur", "payment")
     item = session.line_items.data[0]
     assert (item.quantity, item.description, item.price.product.name) == (1, "Knots", "Knots")

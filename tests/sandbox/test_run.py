@@ -380,3 +380,15 @@ def test_the_runner_stops_what_it_started_on_sigterm(tmp_path: Path) -> None:
     assert f"Shop     http://127.0.0.1:{port}/" in said.splitlines()[1]
     assert not is_alive(number)
     assert not (tmp_path / "var/valkey/valkey.sock").exists()
+
+
+@pytest.mark.parametrize(
+    "named, shown",
+    [
+        ({"DEBUG": "true", "STRIPE_WEBHOOK_SECRETS": "whsec_x"}, "false"),
+        ({"STRIPE_WEBHOOK_SECRETS": "whsec_x"}, None),  # somebody named DEBUG, whatever they said
+        ({"DEBUG": "true"}, None),  # their own Stripe account, without secrets yet
+    ],
+)
+def test_demo_shows_the_pages_of_a_real_shop(named: dict[str, str], shown: str | None) -> None:
+    assert parts.as_strangers_see_it(named).get("DEBUG") == shown

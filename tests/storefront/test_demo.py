@@ -9,6 +9,7 @@ from pytest_django import Settings
 from accounts.models import User
 from catalog.demo_books import books
 from catalog.models import Edition, File, Product
+from tests.factories import ProductFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +42,27 @@ def test_demo_fills_the_shop_once(settings: Settings, client: Client, tmp_path: 
     assert first.published_at
     assert second.published_at
     assert (second.published_at - first.published_at).days == 182
+
+
+def test_book_of_an_older_release_gets_the_editions_that_came_since(settings: Settings) -> None:
+    settings.DEBUG = True
+    load()
+    book = Product.objects.get(slug="small-python-habits")
+    newest = book.editions.get(number=2)
+    notes, files = newest.notes, list(newest.files.values_list("name", "size"))
+    newest.delete()
+    assert load() == "0 demo books added, 12 products in the shop\n"
+    again = book.editions.get(number=2)
+    assert (again.notes, list(again.files.values_list("name", "size"))) == (notes, files)
+    assert load() == "0 demo books added, 12 products in the shop\n"
+    assert book.editions.count() == 2
+
+
+def test_book_of_somebody_s_own_under_the_address_of_a_demo_book_is_left_alone(settings: Settings) -> None:
+    settings.DEBUG = True
+    own = ProductFactory(name="My habits", slug="small-python-habits")
+    load()
+    assert own.editions.count() == 1
 
 
 @pytest.mark.parametrize("arguments", [[], ["--reset"]])

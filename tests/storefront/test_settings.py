@@ -38,7 +38,7 @@ def check_deploy(tmp_path: Path, **changes: str | None) -> subprocess.CompletedP
 
 def test_s62_production_settings_are_clean(tmp_path: Path) -> None:
     checked = check_deploy(tmp_path)
-    assert (checked.returncode, checked.stdout) == (0, "System check identified no issues (0 silenced).\n")
+    assert (checked.returncode, checked.stdout) == (0, "System check identified no issues (2 silenced).\n")
 
 
 @pytest.mark.parametrize(
@@ -91,6 +91,31 @@ def test_empty_variables_count_as_not_set(tmp_path: Path) -> None:
         "SITE_NAME",
     )
     assert check_deploy(tmp_path, **dict.fromkeys(names, "")).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({}, "31536000 False False"),
+        ({"HSTS_SUBDOMAINS": "true"}, "31536000 True False"),
+        ({"HSTS_SUBDOMAINS": "true", "HSTS_PRELOAD": "true"}, "31536000 True True"),
+        ({"SITE_URL": "http://127.0.0.1:8000", "HSTS_SUBDOMAINS": "true"}, "0 False False"),
+    ],
+)
+def test_hsts_speaks_for_other_names_only_when_asked(changes: dict[str, str], said: str) -> None:
+    names = ("SECONDS", "INCLUDE_SUBDOMAINS", "PRELOAD")
+    code = f"import storefront.settings as s; print({', '.join(f's.SECURE_HSTS_{name}' for name in names)})"
+    environment = {"PATH": os.environ["PATH"], **PRODUCTION, **changes}
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    assert printed.stdout == f"{said}\n"
+
+
+def test_browsers_lists_hold_whole_domains_alone(tmp_path: Path) -> None:
+    checked = check_deploy(tmp_path, HSTS_PRELOAD="true")
+    assert checked.returncode != 0
+    assert "HSTS_PRELOAD needs HSTS_SUBDOMAINS" in checked.stderr
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
-from django.db.models import F, Manager
+from django.db.models import Count, F, Manager, QuerySet
 from django.utils.text import slugify
 
 from accounts.models import User
@@ -49,13 +49,21 @@ class Command(BaseCommand):
             call_command("flush", interactive=False, verbosity=0)
         if not User.objects.filter(email=ADMIN_EMAIL).exists():
             User.objects.create_superuser(ADMIN_EMAIL, ADMIN_PASSWORD)
-        known = set(Product.objects.values_list("slug", flat=True))
+        known = {product.slug: product for product in demo_books()}
         missing = [book for book in reversed(books()) if book.slug not in known]  # the newest stands first in the shop
+        grown = [book for book in books() if book.slug in known and has_grown(book, known[book.slug])]
         # Covers are drawn and files inspected in child processes, one for each processor at a time.
         with TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
             for made in pool.map(partial(make, folder=Path(folder)), missing):
                 put_on_sale(made)
+            for made in pool.map(partial(make, folder=Path(folder)), grown):
+                bring_up_to_date(made)
         self.stdout.write(f"{len(missing)} demo books added, {Product.objects.count()} products in the shop")
+
+
+def demo_books() -> QuerySet[Product]:
+    """Those that are there, with the `number` of their editions."""
+    return Product.objects.filter(slug__in=[book.slug for book in books()]).annotate(number=Count("editions"))
 
 
 def make(book: DemoBook, folder: Path) -> Made:
@@ -91,6 +99,19 @@ def put_on_sale(made: Made) -> None:
         added = uploads.add_files(product, checked, as_new_edition=True, notes=edition.notes)
         if later := len(made.editions) - edition.number:
             Edition.objects.filter(pk=added.pk).update(published_at=F("published_at") - later * HALF_A_YEAR)
+
+
+def has_grown(book: DemoBook, product: Any) -> bool:
+    """Whether an older release made it with fewer editions. Another book under its address is somebody's own."""
+    return bool(product.name == book.name and 0 < product.number < len(book.editions))
+
+
+@transaction.atomic
+def bring_up_to_date(made: Made) -> None:
+    product = Product.objects.get(slug=made.book.slug)
+    known = product.editions.count()
+    for edition, checked in made.editions[known:]:
+        uploads.add_files(product, checked, as_new_edition=True, notes=edition.notes)
 
 
 def named(groups: Manager[Group], name: str) -> Group:

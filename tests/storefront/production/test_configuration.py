@@ -14,8 +14,6 @@ WHOLE: dict[str, Any] = {
     "HTTPS": True,
     "SECURE_SSL_REDIRECT": True,
     "SECURE_HSTS_SECONDS": 31536000,
-    "SECURE_HSTS_INCLUDE_SUBDOMAINS": True,
-    "SECURE_HSTS_PRELOAD": True,
     "SESSION_COOKIE_SECURE": True,
     "CSRF_COOKIE_SECURE": True,
     "STRIPE_API_BASE": "https://api.stripe.com",

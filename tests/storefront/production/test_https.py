@@ -91,6 +91,20 @@ def test_hsts_that_is_shorter_than_the_shop_s_is_wrong(authority: trustme.CA, se
         assert line(https.check(), "hsts").found == "max-age=31536000"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_hsts_that_speaks_for_other_names_is_told(authority: trustme.CA, settings: Settings) -> None:
+    settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    with shop(good_until(authority, LATER), settings):
+        found = line(https.check(), "hsts")
+        assert (found.state, found.found) == ("ok", "for 365 days, all names under this one too")
+        settings.SECURE_HSTS_INCLUDE_SUBDOMAINS = False  # as if the proxy had added it
+        found = line(https.check(), "hsts")
+        assert (found.state, found.found) == (
+            "warning",
+            "for 365 days, also for all names under this one, which the shop does not say",
+        )
+
+
 def only(settings: Settings, certificate: trustme.LeafCert) -> Line:
     with shop(certificate, settings):
         [found] = https.check()
