@@ -51,6 +51,8 @@ MODELS = {
 PAGES = {
     "app_list": ("SO", "SO"),  # the start page, with one app alone
     "auth_user_password_change": ("O", "O"),
+    "catalog_product_preview": ("ESO", "405"),
+    "catalog_product_duplicate": ("EO", "EO"),
     "catalog_paymentlink_product": ("ESO", "EO"),
     "catalog_paymentlink_qr": ("ESO", "405"),
     "catalog_paymentlink_deactivate": ("405", "EO"),

@@ -82,7 +82,7 @@ class Shop:
         line = self.order.lines.get()
         if name == "object_id":
             return self._row(address)
-        if name == "pk" and address.name != "admin:catalog_paymentlink_product":
+        if name == "pk" and address.name not in OF_A_PRODUCT:
             return self._row(address) if address.name.startswith("admin:") else 1
         values: dict[str, str | int] = {
             "slug": line.product.slug,
@@ -97,7 +97,6 @@ class Shop:
             "reference": self.order.reference,
             "pk": line.product.pk,
             "order_id": self.order.pk,
-            "pk": line.product.pk if address.name in OF_A_PRODUCT else 1,
             "content_type_id": 1,
             "app_label": "orders",
             "url": "nowhere",
