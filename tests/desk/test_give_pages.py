@@ -146,4 +146,5 @@ def test_what_cannot_be_given_is_told(desk: Client, typed: dict[str, str], field
 
 def test_list_offers_it_to_those_who_may(desk: Client, staff: Callable[..., Client]) -> None:
     assert ANYBODY in desk.get("/admin/orders/order/").content.decode()
+    assert '<a href="/admin/orders/order/">Orders</a>' in desk.get(ANYBODY).content.decode()
     assert ANYBODY not in staff().get("/admin/orders/order/").content.decode()

@@ -12,6 +12,8 @@ from django.utils import timezone
 from accounts.models import User
 from fulfillment import holds, links, outbox
 from fulfillment.access import Actor, may_read
+from fulfillment.book_models import Difference
+from fulfillment.both_sides import look_at
 from fulfillment.buying import give_free
 from fulfillment.converge import converge
 from fulfillment.erase import erase_address
@@ -92,6 +94,24 @@ def test_hold_tells_who_when_and_why(order: Order, owner: User) -> None:
         ("access", "admin", "Knots: Suspended, suspended by hand"),
         ("by_hand", "admin", f"access suspended, the whole order: asked by b…@example.com – {who}"),
     ]
+
+
+def test_i4_books_find_nothing_in_a_hold_and_everything_that_breaks_it(
+    smtp: World, client: Client, order: Order, owner: User
+) -> None:
+    """Read by `differences` from the rows themselves: a replay closes what was opened past the hold."""
+    place(order, owner)
+    report(smtp, client)
+    sweep()
+    assert look_at(str(order.stripe_session_id)).found == []
+    Entitlement.objects.update(state="active", reason="")
+    [found] = look_at(str(order.stripe_session_id)).found
+    assert (found.kind, found.here) == (
+        Difference.Kind.FREE_ACCESS,
+        "order paid, suspended by hand, and access to Knots",
+    )
+    fulfill(str(order.stripe_session_id), door="replay")
+    assert (access(order), look_at(str(order.stripe_session_id)).found) == ([("suspended", "held")], [])
 
 
 @pytest.mark.parametrize("what", ["webhook", "refund of a part", "dispute won", "sweep", "reconcile", "replay"])

@@ -38,6 +38,7 @@ def tests(*files: str) -> Proof:
 
 
 CONSTRAINTS = tests("tests/fulfillment/test_constraints.py")
+HOLDS = tests("tests/fulfillment/test_holds.py")
 RACES = tests("tests/fulfillment/test_at_once.py")
 
 KEYS = (
@@ -68,7 +69,32 @@ KEYS = (
         sql="ALTER TABLE fulfillment_entitlement DROP CONSTRAINT fulfillment_entitlement_order_line_id_key",
     ),
     Mutant(name="deliveries: two of one seq", proof=CONSTRAINTS, sql="DROP INDEX delivery_once"),
+    Mutant(name="holds: two open for one line", proof=HOLDS, sql="DROP INDEX hold_one_open"),
     Mutant(name="mail: accepted twice", proof=CONSTRAINTS, sql="DROP INDEX delivery_accepted_once"),
+)
+
+BY_HAND = (
+    Mutant(
+        name="holds: the next look at the payment restores",
+        proof=HOLDS,
+        edits=(Edit("fulfillment/converge.py", "    if is_held:\n", "    if False:\n"),),
+    ),
+    Mutant(
+        name="holds: restored whatever became of the money",
+        proof=HOLDS,
+        edits=(
+            Edit(
+                "fulfillment/converge.py",
+                "    if order.is_refunded or line.refunded >= line.amount > 0:\n",
+                "    if not order.holds.exists() and (order.is_refunded or line.refunded >= line.amount > 0):\n",
+            ),
+        ),
+    ),
+    Mutant(
+        name="free copies: each press makes another",
+        proof=tests("tests/desk/test_give_pages.py"),
+        edits=(Edit("fulfillment/giving.py", "reference=reference_of(key),", "reference=reference_of(uuid.uuid4()),"),),
+    ),
 )
 
 WEBHOOK = (
@@ -331,4 +357,4 @@ MAIL = (
     ),
 )
 
-MUTANTS = (*KEYS, *WEBHOOK, *WORK, *MONEY, *MAIL)
+MUTANTS = (*KEYS, *BY_HAND, *WEBHOOK, *WORK, *MONEY, *MAIL)
