@@ -178,6 +178,9 @@ def check_order(order_id: int) -> bool:
             # The answer to our request never came: the same idempotency key finds the session.
             checkout.ensure_session(order)
         return not fulfill(str(order.stripe_session_id), door="sweep").stale
+    except stripe_api.RequestChanged:
+        log.warning("order %s is given up: its product changed before Stripe had answered", order.reference)
+        return checkout.give_up(order, door="sweep")
     except stripe_api.StripeRefused as error:
         # Perhaps the key is the wrong one: ask again, rarely, and let a person know.
         log.error("order %s: Stripe refuses to speak of its session: %s", order.reference, error)  # noqa: TRY400

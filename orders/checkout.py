@@ -125,6 +125,21 @@ def release(order: Order) -> None:
     Order.objects.filter(pk=order.pk).update(checkout_key="")
 
 
+@transaction.atomic
+def give_up(order: Order, *, door: str) -> bool:
+    """Settle an open order whose request cannot be repeated, because its product has changed since; whether it was.
+
+    Its answer never came, so nobody has seen the page of the session that Stripe may have made. Should it be paid all
+    the same, its facts make the order a paid one.
+    """
+    unseen = Order.objects.filter(pk=order.pk, state=Order.State.OPEN, stripe_session_id=None)
+    settled = unseen.update(state=Order.State.EXPIRED, checkout_key="", next_check_at=None)
+    if settled:
+        detail = f"{Order.State.OPEN.label} → {Order.State.EXPIRED.label}"
+        order.timeline.create(kind=TimelineEntry.Kind.STATE, door=door, detail=detail)
+    return bool(settled)
+
+
 def _new_session(order: Order) -> NewSession:
     lines = order.lines.select_related("product")
     done, cancelled = reverse("checkout_done"), reverse("checkout_cancelled")

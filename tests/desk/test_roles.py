@@ -51,6 +51,7 @@ MODELS = {
 PAGES = {
     "app_list": ("SO", "SO"),  # the start page, with one app alone
     "auth_user_password_change": ("O", "O"),
+    "catalog_product_bulk": ("EO", "EO"),
     "catalog_product_preview": ("ESO", "405"),
     "catalog_product_duplicate": ("EO", "EO"),
     "catalog_paymentlink_product": ("ESO", "EO"),
@@ -83,7 +84,7 @@ ANYBODY = {"index", "login", "logout", "password_change", "password_change_done"
 # These only lead on to pages that ask, or to nowhere.
 LEADING_ON = {"view_on_site", "autocomplete", "unnamed"}
 
-OPENED, CLOSED = {200, 302, 303}, {403, 404, 405}
+OPENED, CLOSED = {200, 302, 303, 400}, {403, 404, 405}  # 400: let in, and what was sent is nothing
 LETTERS = {"E": "Editor", "S": "Support", "O": "Owner"}
 ADMIN_S = [address for address in every_address() if address.name.startswith("admin:")]
 

@@ -93,6 +93,25 @@ def test_f71_order_whose_session_we_never_heard_of_is_found(world: World, client
     assert (order.state, Order.objects.count()) == ("paid", 1)
 
 
+def test_f71_order_whose_request_cannot_be_repeated_is_given_up_until_its_payment_is_known(
+    world: World, client: Client, settings: Settings
+) -> None:
+    """The answer got lost, and the shop sends something else since: a new release, a moved cover. Nobody is alarmed."""
+    order = begin_checkout(client, ProductFactory())
+    session_id = order.stripe_session_id
+    Order.objects.update(stripe_session_id=None, checkout_url="", next_check_at=timezone.now())
+    settings.SITE_URL = "https://moved.example.com"
+    assert (sweep().orders, sweep().orders) == (1, 0)
+    order.refresh_from_db()
+    assert (order.state, order.attention, order.next_check_at) == ("expired", "", None)
+    assert order.timeline.filter(kind="state").get().detail == "open → expired"
+    world.control(f"pay/{session_id}", {"email": GUEST})
+    report(world, client)
+    sweep()
+    order.refresh_from_db()
+    assert (order.state, order.stripe_session_id, Delivery.objects.get().state) == ("paid", session_id, "sent")
+
+
 def test_session_that_the_key_does_not_know_stays_due_and_is_shown(world: World, client: Client) -> None:
     """The key of another account: nothing may be forgotten because of it."""
     order = buy(world, client, ProductFactory())
