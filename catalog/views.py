@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from catalog import filters, outlines, shelf, spelling, structured
+from catalog import count_views, filters, outlines, shelf, spelling, structured
 from catalog.models import Category, Edition, Product, Tag
 from catalog.sample_models import Sample, SamplePage
 
@@ -82,7 +82,9 @@ def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
         "pages": _sample_pages(newest) if newest else [],
         "contents": outlines.contents(newest.files.all()) if newest else [],
     }
-    return render(request, "catalog/product.html", context)
+    page = render(request, "catalog/product.html", context)
+    count_views.count(request, product)  # after the page, which has read the user that it asks about
+    return page
 
 
 def _sample_pages(edition: Edition) -> list[SamplePage]:

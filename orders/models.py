@@ -15,6 +15,7 @@ from django.utils import timezone
 from catalog import money
 from catalog.models import Edition, Product
 from orders.billing_models import Billing  # noqa: F401 - Django looks for models here
+from orders.daily_models import CountedZone, DailyProductSales, DailySales, Uncounted  # noqa: F401 - the same
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -124,6 +125,7 @@ class Order(models.Model):
             ("mail_order", "Can send orders' mails again, correct addresses and void links"),
             ("replay_order", "Can ask Stripe about orders again"),
             ("answer_dispute", "Can see and submit evidence in disputes"),
+            ("view_figures", "Can see the shop's figures"),
         )
         constraints = (
             models.CheckConstraint(
@@ -145,6 +147,7 @@ class Order(models.Model):
             models.Index("email", name="order_email"),
             models.Index(fields=("-created_at", "-id"), name="order_newest"),
             models.Index("created_at", name="order_attention", condition=~Q(attention="")),
+            models.Index("paid_at", name="order_paid_at", condition=Q(state="paid")),
         )
 
     def __str__(self) -> str:
