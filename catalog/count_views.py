@@ -1,4 +1,4 @@
-"""Count that a product's page was shown. No cookie, no address, no row about anybody: one number per product and day."""
+"""Count that a product's page was shown. No cookie, no address, no row about anybody: a number per product and day."""
 
 import logging
 import random

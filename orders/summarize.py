@@ -114,7 +114,7 @@ def _count(cursor: Any, days: Iterable[date]) -> int:
     if values["days"]:
         for table, columns, rows in TABLES:
             cursor.execute(f"DELETE FROM {table} WHERE day = ANY(%(days)s)", values)  # noqa: S608 - names of ours
-            cursor.execute(f"INSERT INTO {table} ({columns}) {rows.format(orders=OF_DAYS)}", values)  # noqa: S608
+            cursor.execute(f"INSERT INTO {table} ({columns}) {rows.format(orders=OF_DAYS)}", values)
     return len(values["days"])
 
 
@@ -123,7 +123,7 @@ def _count_all(cursor: Any) -> int:
     cursor.execute("DELETE FROM orders_uncounted")
     for table, columns, rows in TABLES:
         cursor.execute(f"DELETE FROM {table}")  # noqa: S608 - names of ours
-        cursor.execute(f"INSERT INTO {table} ({columns}) {rows.format(orders=OF_ALL_DAYS)}", values)  # noqa: S608
+        cursor.execute(f"INSERT INTO {table} ({columns}) {rows.format(orders=OF_ALL_DAYS)}", values)
     cursor.execute(
         """INSERT INTO orders_countedzone (id, zone) VALUES (1, %(zone)s)
            ON CONFLICT (id) DO UPDATE SET zone = EXCLUDED.zone""",

@@ -175,4 +175,3 @@ def _seller(request: HttpRequest, seller: Seller, code: str) -> dict[str, Any]:
         "views": tiles.number(seller.looks.views),
         "rate": tiles.rate(seller.looks),
     }
-

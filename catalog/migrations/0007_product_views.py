@@ -5,38 +5,54 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('catalog', '0006_payment_links'),
+        ("catalog", "0006_payment_links"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='StorageLook',
+            name="StorageLook",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('problem', models.CharField(blank=True, help_text='Why files cannot be read; empty when they can.', max_length=300)),
-                ('free', models.BigIntegerField(blank=True, null=True)),
-                ('size', models.BigIntegerField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                (
+                    "problem",
+                    models.CharField(
+                        blank=True, help_text="Why files cannot be read; empty when they can.", max_length=300
+                    ),
+                ),
+                ("free", models.BigIntegerField(blank=True, null=True)),
+                ("size", models.BigIntegerField(blank=True, null=True)),
             ],
             options={
-                'constraints': [models.CheckConstraint(condition=models.Q(('pk', 1)), name='storage_look_is_one')],
+                "constraints": [models.CheckConstraint(condition=models.Q(("pk", 1)), name="storage_look_is_one")],
             },
         ),
         migrations.CreateModel(
-            name='ProductViews',
+            name="ProductViews",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('slot', models.PositiveSmallIntegerField(default=0)),
-                ('count', models.BigIntegerField(default=0)),
-                ('product', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='views', to='catalog.product')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("slot", models.PositiveSmallIntegerField(default=0)),
+                ("count", models.BigIntegerField(default=0)),
+                (
+                    "product",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="views",
+                        to="catalog.product",
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'product views',
-                'indexes': [models.Index(models.F('product'), name='product_views_of_product')],
-                'constraints': [models.UniqueConstraint(fields=('day', 'product', 'slot'), name='product_views_once_a_day'), models.CheckConstraint(condition=models.Q(('slot__lt', 4)), name='product_views_in_a_slot'), models.CheckConstraint(condition=models.Q(('count__gte', 0)), name='product_views_not_negative')],
+                "verbose_name_plural": "product views",
+                "indexes": [models.Index(models.F("product"), name="product_views_of_product")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("day", "product", "slot"), name="product_views_once_a_day"),
+                    models.CheckConstraint(condition=models.Q(("slot__lt", 4)), name="product_views_in_a_slot"),
+                    models.CheckConstraint(condition=models.Q(("count__gte", 0)), name="product_views_not_negative"),
+                ],
             },
         ),
     ]

@@ -48,93 +48,116 @@ DROP FUNCTION orders_line_is_uncounted() CASCADE;
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('catalog', '0007_product_views'),
-        ('orders', '0006_language'),
+        ("catalog", "0007_product_views"),
+        ("orders", "0006_language"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='CountedZone',
+            name="CountedZone",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('zone', models.CharField(max_length=64)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("zone", models.CharField(max_length=64)),
             ],
         ),
         migrations.CreateModel(
-            name='DailyProductSales',
+            name="DailyProductSales",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('livemode', models.BooleanField()),
-                ('currency', models.CharField(max_length=3)),
-                ('units', models.BigIntegerField(help_text='Copies.')),
-                ('revenue', models.BigIntegerField()),
-                ('bought', models.PositiveIntegerField(help_text="Orders with it that began on the shop's own pages.")),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("livemode", models.BooleanField()),
+                ("currency", models.CharField(max_length=3)),
+                ("units", models.BigIntegerField(help_text="Copies.")),
+                ("revenue", models.BigIntegerField()),
+                ("bought", models.PositiveIntegerField(help_text="Orders with it that began on the shop's own pages.")),
             ],
             options={
-                'verbose_name_plural': 'daily product sales',
+                "verbose_name_plural": "daily product sales",
             },
         ),
         migrations.CreateModel(
-            name='DailySales',
+            name="DailySales",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('day', models.DateField()),
-                ('livemode', models.BooleanField()),
-                ('currency', models.CharField(max_length=3)),
-                ('source', models.CharField(max_length=12)),
-                ('orders', models.PositiveIntegerField(help_text='Orders that were paid, those that cost nothing among them.')),
-                ('sales', models.PositiveIntegerField(help_text='Orders that cost something: a copy for nothing is no sale.')),
-                ('revenue', models.BigIntegerField(help_text='What these cost, taxes included and discounts taken off.')),
-                ('refunds', models.PositiveIntegerField(help_text='Orders of which anything was given back.')),
-                ('refunded', models.BigIntegerField(help_text='What was given back of these orders until now.')),
-                ('disputes', models.PositiveIntegerField(help_text='Orders that a bank disputed, however it ended.')),
-                ('lost', models.BigIntegerField(help_text='What a lost dispute took, beyond what was refunded.')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("day", models.DateField()),
+                ("livemode", models.BooleanField()),
+                ("currency", models.CharField(max_length=3)),
+                ("source", models.CharField(max_length=12)),
+                (
+                    "orders",
+                    models.PositiveIntegerField(help_text="Orders that were paid, those that cost nothing among them."),
+                ),
+                (
+                    "sales",
+                    models.PositiveIntegerField(help_text="Orders that cost something: a copy for nothing is no sale."),
+                ),
+                (
+                    "revenue",
+                    models.BigIntegerField(help_text="What these cost, taxes included and discounts taken off."),
+                ),
+                ("refunds", models.PositiveIntegerField(help_text="Orders of which anything was given back.")),
+                ("refunded", models.BigIntegerField(help_text="What was given back of these orders until now.")),
+                ("disputes", models.PositiveIntegerField(help_text="Orders that a bank disputed, however it ended.")),
+                ("lost", models.BigIntegerField(help_text="What a lost dispute took, beyond what was refunded.")),
             ],
             options={
-                'verbose_name_plural': 'daily sales',
+                "verbose_name_plural": "daily sales",
             },
         ),
         migrations.CreateModel(
-            name='Uncounted',
+            name="Uncounted",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('paid_at', models.DateTimeField()),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("paid_at", models.DateTimeField()),
             ],
             options={
-                'verbose_name_plural': 'uncounted',
+                "verbose_name_plural": "uncounted",
             },
         ),
         migrations.AlterModelOptions(
-            name='order',
-            options={'ordering': ('-created_at', '-pk'), 'permissions': (('refund_order', 'Can refund orders'), ('mail_order', "Can send orders' mails again, correct addresses and void links"), ('replay_order', 'Can ask Stripe about orders again'), ('answer_dispute', 'Can see and submit evidence in disputes'), ('view_figures', "Can see the shop's figures"))},
+            name="order",
+            options={
+                "ordering": ("-created_at", "-pk"),
+                "permissions": (
+                    ("refund_order", "Can refund orders"),
+                    ("mail_order", "Can send orders' mails again, correct addresses and void links"),
+                    ("replay_order", "Can ask Stripe about orders again"),
+                    ("answer_dispute", "Can see and submit evidence in disputes"),
+                    ("view_figures", "Can see the shop's figures"),
+                ),
+            },
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('paid_at'), condition=models.Q(('state', 'paid')), name='order_paid_at'),
+            model_name="order",
+            index=models.Index(models.F("paid_at"), condition=models.Q(("state", "paid")), name="order_paid_at"),
         ),
         migrations.AddConstraint(
-            model_name='countedzone',
-            constraint=models.CheckConstraint(condition=models.Q(('pk', 1)), name='counted_zone_is_one'),
+            model_name="countedzone",
+            constraint=models.CheckConstraint(condition=models.Q(("pk", 1)), name="counted_zone_is_one"),
         ),
         migrations.AddField(
-            model_name='dailyproductsales',
-            name='product',
-            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='catalog.product'),
+            model_name="dailyproductsales",
+            name="product",
+            field=models.ForeignKey(
+                db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name="+", to="catalog.product"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='dailysales',
-            constraint=models.UniqueConstraint(fields=('day', 'livemode', 'currency', 'source'), name='daily_sales_once'),
+            model_name="dailysales",
+            constraint=models.UniqueConstraint(
+                fields=("day", "livemode", "currency", "source"), name="daily_sales_once"
+            ),
         ),
         migrations.AddIndex(
-            model_name='dailyproductsales',
-            index=models.Index(models.F('product'), name='daily_product_of_product'),
+            model_name="dailyproductsales",
+            index=models.Index(models.F("product"), name="daily_product_of_product"),
         ),
         migrations.AddConstraint(
-            model_name='dailyproductsales',
-            constraint=models.UniqueConstraint(fields=('day', 'livemode', 'currency', 'product'), name='daily_product_once'),
+            model_name="dailyproductsales",
+            constraint=models.UniqueConstraint(
+                fields=("day", "livemode", "currency", "product"), name="daily_product_once"
+            ),
         ),
         migrations.RunSQL(CREATE, DROP),
     ]

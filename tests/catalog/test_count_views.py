@@ -28,7 +28,7 @@ def shopper(**headers: str) -> Client:
 
 
 def views() -> int:
-    return ProductViews.objects.aggregate(n=Sum("count", default=0))["n"]
+    return int(ProductViews.objects.aggregate(n=Sum("count", default=0))["n"])
 
 
 def test_each_look_of_a_shopper_counts_for_the_product_and_the_day() -> None:

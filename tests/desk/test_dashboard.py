@@ -52,7 +52,9 @@ def parts(text: str) -> dict[str, tuple[str, str, str]]:
     for item in re.findall(r'<li class="dash-part (.*?)</li>', text, re.DOTALL):
         level = item.partition('"')[0]
         link = re.search(r'href="(.*?)"', item)
-        name, _level, said = re.sub(r"\s*\n\s*", "|", re.sub(r"<[^>]*>", "\n", item.partition(">")[2])).strip("|").split("|")
+        name, _level, said = (
+            re.sub(r"\s*\n\s*", "|", re.sub(r"<[^>]*>", "\n", item.partition(">")[2])).strip("|").split("|")
+        )
         found[name] = (level, said.strip(), link[1].replace("&amp;", "&") if link else "")
     return found
 
@@ -184,7 +186,7 @@ def test_page_speaks_german(desk: Client) -> None:
 
 
 def pictures(text: str) -> list[ET.Element]:
-    return [ET.fromstring(found) for found in re.findall(r"<svg role.*?</svg>", text, re.DOTALL)]
+    return [ET.fromstring(found) for found in re.findall(r"<svg role.*?</svg>", text, re.DOTALL)]  # noqa: S314
 
 
 def test_picture_has_a_title_a_description_and_its_numbers_in_a_table(desk: Client) -> None:

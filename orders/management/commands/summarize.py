@@ -20,10 +20,10 @@ class Command(BaseCommand):
         which.add_argument("--all", action="store_true", help="every day there ever was")
 
     def handle(self, *args: Any, since: str | None, **options: Any) -> None:
-        if since:
-            days = summarize_since(self._day(since))
+        if options["all"]:
+            days = summarize_all()
         else:
-            days = summarize_all() if options["all"] else summarize()
+            days = summarize_since(self._day(since)) if since else summarize()
         self.stdout.write(f"{days} days counted")
 
     def _day(self, text: str) -> date:
