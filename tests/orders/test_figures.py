@@ -1,5 +1,6 @@
 """The dashboard's numbers, against numbers that are counted in another way: order by order, in Python."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -475,3 +476,32 @@ def test_statements_are_as_many_for_few_and_many(django_assert_num_queries: Djan
         sold(ProductFactory(price=1000), noon(n))
     with django_assert_num_queries(4):
         read()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_who_count_at_once_leave_it_to_one_and_nothing_is_counted_twice() -> None:
+    book = ProductFactory(price=1000)
+    for days_ago in (1, 2, 2):
+        sold(book, noon(days_ago))
+    counting, done = threading.Event(), threading.Event()
+    other = threading.Thread(target=hold_the_count, args=(counting, done))
+    other.start()
+    try:
+        assert counting.wait(10)
+        assert summarize.summarize() == 0
+        assert read().total.orders == 3  # from the orders
+    finally:
+        done.set()
+        other.join()
+    assert (Uncounted.objects.count(), summarize.summarize()) == (0, 0)
+    assert read().total.orders == 3
+    assert sum(DailySales.objects.values_list("orders", flat=True)) == 3
+
+
+def hold_the_count(counting: threading.Event, done: threading.Event) -> None:
+    """Has counted, and commits when told to."""
+    with transaction.atomic():
+        summarize.summarize()
+        counting.set()
+        done.wait(10)
+    connection.close()

@@ -20,11 +20,12 @@ class Command(BaseCommand):
         which.add_argument("--all", action="store_true", help="every day there ever was")
 
     def handle(self, *args: Any, since: str | None, **options: Any) -> None:
-        if options["all"]:
-            days = summarize_all()
-        else:
-            days = summarize_since(self._day(since)) if since else summarize()
-        self.stdout.write(f"{days} days counted")
+        self.stdout.write(f"{self._count(since, options['all'])} days counted")
+
+    def _count(self, since: str | None, every: bool) -> int:
+        if every:
+            return summarize_all()
+        return summarize_since(self._day(since)) if since else summarize()
 
     def _day(self, text: str) -> date:
         try:
