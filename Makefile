@@ -37,7 +37,7 @@ prove: $(FOR_DEV) ## Kill the shop at every line and statement, then break it on
 	$(BIN)/python -m tests.proof.kill --jobs $(or $(JOBS),2)
 	$(BIN)/python -m tests.proof.mutants --jobs $(or $(JOBS),2)
 
-bench: $(FOR_DEV) ## Measure webhooks, deliveries, a burst, a million rows, search, a slow phone, memory; ARGS="webhook search"
+bench: $(FOR_DEV) ## Measure webhooks, deliveries, a burst, a million rows, search, figures, a slow phone, memory; ARGS="webhook search"
 	$(BIN)/python -m benchmarks $(ARGS)
 
 # Production's settings, none of them real: what they would be rejected for, they are rejected for here.

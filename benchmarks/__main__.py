@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import report
 from sandbox.parts import PROJECT
 
-SECTIONS = ("webhook", "orders", "burst", "rows", "search", "vitals")
+SECTIONS = ("webhook", "orders", "burst", "rows", "search", "figures", "vitals")
 # Named for another shop than the one that is measured here.
 NOT_OURS = (
     "ADMINS CELERY_BROKER_URL DATABASE_URL EMAIL_URL PROMETHEUS_MULTIPROC_DIR SITE_URL STORAGE_URL STRIPE_API_BASE"

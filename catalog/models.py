@@ -18,6 +18,8 @@ from catalog import money, page_choice
 from catalog.columns import UnreadVectorField
 from catalog.payment_link_models import PaymentLink  # noqa: F401 - Django looks for models here
 from catalog.sample_models import Sample, SamplePage  # noqa: F401 - the same
+from catalog.storage_models import StorageLook  # noqa: F401 - the same
+from catalog.view_models import ProductViews  # noqa: F401 - the same
 
 
 def chargeable() -> Q:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from catalog import filters, outlines, shelf, spelling, structured
+from catalog import count_views, filters, outlines, shelf, spelling, structured
 from catalog.models import Category, Edition, Product, Tag
 from catalog.sample_models import Sample, SamplePage
 
@@ -72,7 +72,9 @@ def in_use(groups: Manager[Group], name: str, most: int | None = None) -> list[G
 @gzip_page
 def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
     product = get_object_or_404(as_page(Product.objects.on_sale()), slug=slug)
-    return render(request, "catalog/product.html", page_context(product))
+    page = render(request, "catalog/product.html", page_context(product))
+    count_views.count(request, product)  # after the page, which has read the user that it asks about
+    return page
 
 
 def as_page(products: QuerySet[Product]) -> QuerySet[Product]:

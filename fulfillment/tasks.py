@@ -5,10 +5,12 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from catalog import count_views, storage_look
 from fulfillment import alerts, books, burst, heartbeats, inbox, news, outbox, retention
 from fulfillment import reconcile as reconciling
 from fulfillment import sweep as sweeping
 from orders import sales, stripe_api
+from orders import summarize as daily
 from storefront.celery import app
 
 log = logging.getLogger(__name__)
@@ -86,3 +88,19 @@ def check_books(hours: int) -> None:
         log.warning("books not checked: %s", error)  # the check has kept the reason, and the next one comes soon
     else:
         log.info("books: %s, %d differ", checked, len(checked.found))
+
+
+@app.task(max_retries=0)
+def summarize() -> None:
+    daily.summarize()
+
+
+@app.task(max_retries=0)
+def summarize_lately(days: int) -> None:
+    daily.summarize_since(timezone.localdate() - timedelta(days=days))
+    count_views.fold()
+
+
+@app.task(max_retries=0)
+def look_at_storage() -> None:
+    storage_look.look()

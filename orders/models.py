@@ -16,6 +16,7 @@ from django.utils.crypto import salted_hmac
 from catalog import money
 from catalog.models import Edition, Product
 from orders.billing_models import Billing  # noqa: F401 - Django looks for models here
+from orders.daily_models import CountedZone, DailyProductSales, DailySales, Uncounted  # noqa: F401 - the same
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -144,6 +145,7 @@ class Order(models.Model):
             ("answer_dispute", "Can see and submit evidence in disputes"),
             ("grant_order", "Can give products away"),
             ("suspend_order", "Can suspend and restore access"),
+            ("view_figures", "Can see the shop's figures"),
         )
         constraints = (
             models.CheckConstraint(
@@ -169,6 +171,7 @@ class Order(models.Model):
             models.Index(fields=("paid_last4", "-created_at", "-id"), name="order_last4", condition=~Q(paid_last4="")),
             models.Index(fields=("-created_at", "-id"), name="order_newest"),
             models.Index("created_at", name="order_attention", condition=~Q(attention="")),
+            models.Index("paid_at", name="order_paid_at", condition=Q(state="paid")),
         )
 
     def __str__(self) -> str:

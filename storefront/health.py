@@ -45,12 +45,12 @@ def readyz(request: HttpRequest) -> JsonResponse:
         connection.ensure_connection()
         if not _is_migrated():
             return _not_ready("migrations are pending")
-        waiting = _waiting(timezone.now())
+        found = waiting(timezone.now())
         silent = heartbeats.silent()
     except DatabaseError:
         return _not_ready("the database does not answer")
-    reasons = [*_late(waiting), *(f"{one.what}: no sign of life for {_seconds(one.age)} s" for one in silent)]
-    return JsonResponse({"status": "late" if reasons else "ok", "reasons": reasons, **waiting})
+    reasons = [*_late(found), *(f"{one.what}: no sign of life for {_seconds(one.age)} s" for one in silent)]
+    return JsonResponse({"status": "late" if reasons else "ok", "reasons": reasons, **found})
 
 
 def _late(waiting: dict[str, int]) -> Iterator[str]:
@@ -78,7 +78,7 @@ def _is_migrated() -> bool:
     return _Schema.applied
 
 
-def _waiting(now: datetime) -> dict[str, int]:
+def waiting(now: datetime) -> dict[str, int]:
     """How much is due, and for how many seconds the oldest waits: an event to be handled, a mail to be accepted."""
     events = StripeEvent.objects.filter(state=StripeEvent.State.RECEIVED).aggregate(
         due=Count("pk", filter=Q(next_attempt_at__lte=now)), oldest=Min("received_at")

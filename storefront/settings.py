@@ -121,7 +121,7 @@ TEMPLATES = [
     },
 ]
 
-TIME_ZONE = "UTC"
+TIME_ZONE = optional("TIME_ZONE", "UTC")  # of the days in the figures, and of the times that people read
 USE_TZ = True
 
 
@@ -454,6 +454,17 @@ CELERY_BEAT_SCHEDULE = {
         "task": "fulfillment.tasks.count_sales",
         "schedule": 600.0,
         "options": {"expires": 600},
+    },
+    "summarize": {"task": "fulfillment.tasks.summarize", "schedule": 60.0, "options": {"expires": 60}},
+    "summarize 40 days": {
+        "task": "fulfillment.tasks.summarize_lately",
+        "schedule": crontab(hour="3", minute="25"),
+        "args": (40,),
+    },
+    "look at the storage": {
+        "task": "fulfillment.tasks.look_at_storage",
+        "schedule": 120.0,
+        "options": {"expires": 120},
     },
     "purge events": {
         "task": "fulfillment.tasks.purge_events",

@@ -12,7 +12,7 @@ Table = dict[str, tuple[str, ...]]
 LOOK = ("view",)
 EDIT = ("view", "add", "change", "delete")
 
-# What each role may do: the model, and the first words of the permissions' names.
+# What each role may do: the model, and of Django's own permissions the act, of ours the name.
 CATALOG = {
     "catalog.category": EDIT,
     "catalog.tag": EDIT,
@@ -20,7 +20,7 @@ CATALOG = {
     "catalog.edition": EDIT,
     "catalog.file": EDIT,
     "catalog.stripeprice": EDIT,
-    "catalog.paymentlink": (*LOOK, "make"),
+    "catalog.paymentlink": (*LOOK, "make_paymentlink"),
 }
 # Not the files: who may see them in the admin may read every book.
 CATALOG_LOOK = {
@@ -31,7 +31,7 @@ CATALOG_LOOK = {
     "catalog.paymentlink": LOOK,
 }
 DESK = {
-    "orders.order": (*LOOK, "mail", "replay", "grant", "suspend"),
+    "orders.order": (*LOOK, "mail_order", "replay_order", "grant_order", "suspend_order"),
     "orders.orderline": LOOK,
     "orders.timelineentry": LOOK,
     "orders.refundrequest": LOOK,
@@ -45,7 +45,7 @@ DESK = {
     "accounts.mailchoice": EDIT,
 }
 MONEY_AND_PEOPLE = {
-    "orders.order": (*DESK["orders.order"], "refund", "answer"),
+    "orders.order": (*DESK["orders.order"], "refund_order", "answer_dispute", "view_figures"),
     "fulfillment.difference": (*LOOK, "change"),
     "accounts.user": EDIT,
     "accounts.signin": LOOK,
@@ -92,12 +92,11 @@ def _permissions(apps: StateApps, table: Table) -> list[Any]:
 
 def _permission(apps: StateApps, model: str, act: str) -> Any:
     label, name = model.split(".")
-    rows = apps.get_model("auth", "Permission").objects.filter(content_type__app_label=label, content_type__model=name)
-    # Django's own end with the model's name; ours may end with what it is that one may do something about.
-    return _one(
-        rows.filter(codename=f"{act}_{name}") if act in EDIT else rows.filter(codename__startswith=f"{act}_"),
-        f"{act} of {model}",
+    codename = f"{act}_{name}" if act in EDIT else act
+    rows = apps.get_model("auth", "Permission").objects.filter(
+        content_type__app_label=label, content_type__model=name, codename=codename
     )
+    return _one(rows, f"{codename} of {model}")
 
 
 def _one(found: Any, name: str) -> Any:
@@ -115,7 +114,7 @@ class Migration(migrations.Migration):
         ("catalog", "0006_payment_links"),
         ("contenttypes", "0002_remove_content_type_name"),
         ("fulfillment", "0010_customers_and_failures"),
-        ("orders", "0007_found_and_followed"),
+        ("orders", "0008_daily_figures"),
     ]
 
     operations = [migrations.RunPython(give_roles, take_roles)]

@@ -26,7 +26,7 @@ junk = st.one_of(
     st.sampled_from(NASTY), st.binary(max_size=60), st.lists(st.sampled_from(NASTY), max_size=4).map(b"".join)
 )
 PARAMETERS = (
-    "after", "category", "tag", "type", "currency", "least", "most", "free", "sort",
+    "after", "category", "period", "tag", "type", "currency", "least", "most", "free", "sort",
     "session_id", "looked", "product", "link", "next", "sent", "email", "login", "password",
     "password1", "code", "action", "q", "o", "p", "e", "_changelist_filters", "_popup", "state__exact",
     "created_at__day", "reason", "to", "csrfmiddlewaretoken", "action_add", "oldpassword", "name", "price", "new_files",
