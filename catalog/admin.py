@@ -1,18 +1,19 @@
 from typing import Any
 
+from csp.decorators import csp_update
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import Count, Prefetch, Q, QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
-from django.urls import reverse
+from django.urls import URLPattern, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog import covers, samples, uploads
+from catalog import covers, file_order, parts, samples, upload_pages, uploads
 from catalog.forms import EditionForm, FileForm, ProductForm
 from catalog.models import Category, Edition, File, Product, StripePrice, Tag
 from catalog.sample_preview import sample_preview
@@ -51,7 +52,14 @@ class ProductAdmin(admin.ModelAdmin):
     fieldsets = (
         (None, {"fields": ("name", "slug", "summary", "description", "categories", "tags")}),
         (_("Price"), {"fields": (("price", "currency"),)}),
-        (_("Files"), {"fields": ("files_now", "new_files", "as_new_edition", "edition_notes")}),
+        (_("Files"), {"fields": ("files_now", "file_order", "new_files", "uploads")}),
+        (
+            _("Replace by a new edition"),
+            {
+                "fields": ("as_new_edition", "edition_notes"),
+                "description": _("To exchange files that are on sale: choose the new ones above, and tick this box."),
+            },
+        ),
         (_("Cover"), {"fields": ("cover_now", "cover_image")}),
         (_("Look inside"), {"fields": ("sample_pages", "sample_now")}),
         (_("On sale"), {"fields": ("status",)}),
@@ -63,6 +71,20 @@ class ProductAdmin(admin.ModelAdmin):
             return self.fieldsets
         text = ("name", "slug", "summary", "description", "categories", "tags")
         return ((None, {"fields": (*text, "price_display", "files_now", "cover_now", "sample_now", "status")}),)
+
+    def get_urls(self) -> list[URLPattern]:
+        return [*upload_pages.addresses(self), *super().get_urls()]
+
+    def get_form(self, request: HttpRequest, obj: Product | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)  # a class of this request's own
+        form.owner = request.user
+        return form
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """The one page that sends bytes straight to the bucket, where there is one."""
+        origin = parts.origin()
+        view = csp_update({"connect-src": [origin]})(super().changeform_view) if origin else super().changeform_view
+        return view(request, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         editions = Prefetch("editions", Edition.objects.prefetch_related("files"))
@@ -80,14 +102,15 @@ class ProductAdmin(admin.ModelAdmin):
             )
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            if form.checked:
+            moved = "file_order" in form.changed_data and file_order.move(obj, form.cleaned_data["file_order"])
+            if form.new:
                 uploads.add_files(
                     obj,
-                    form.checked,
+                    form.new,
                     as_new_edition=form.cleaned_data["as_new_edition"],
                     notes=form.cleaned_data["edition_notes"],
                 )
-            elif change and {"sample_pages", "name"} & set(form.changed_data):  # the name stands on each page
+            elif change and (moved or {"sample_pages", "name"} & set(form.changed_data)):  # the name is on each page
                 samples.want(obj)
 
     @admin.display(description=_("sold"), ordering="times_sold")

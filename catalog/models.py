@@ -18,6 +18,7 @@ from catalog import money, page_choice
 from catalog.columns import UnreadVectorField
 from catalog.payment_link_models import PaymentLink  # noqa: F401 - Django looks for models here
 from catalog.sample_models import Sample, SamplePage  # noqa: F401 - the same
+from catalog.upload_models import Upload  # noqa: F401 - the same
 
 
 def chargeable() -> Q:
