@@ -249,7 +249,7 @@ def later(upload: Upload) -> None:
         ("GET /books/private", "cut"),
     ],
 )
-def test_bucket_that_fails_while_a_file_is_checked_loses_nothing(
+def test_f67_bucket_that_fails_while_a_file_is_checked_loses_nothing(
     client: Client, bucket: Bucket, fault: tuple[str, int | str]
 ) -> None:
     sending = send(client, BIG, "big.txt")
@@ -264,20 +264,20 @@ def test_bucket_that_fails_while_a_file_is_checked_loses_nothing(
     assert (sending.row.state, stored(sending.row.key) == BIG) == ("checked", True)
 
 
-def test_slow_bucket_is_waited_for(client: Client, bucket: Bucket) -> None:
+def test_f67_slow_bucket_is_waited_for(client: Client, bucket: Bucket) -> None:
     sending = send(client, BIG, "big.txt")
     bucket.faults.append(("HEAD /books/private", "slow"))
     assert upload_checks.inspect(sending.row.pk)
 
 
-def test_bucket_that_refuses_is_a_503_with_words(client: Client, bucket: Bucket) -> None:
+def test_f67_bucket_that_refuses_is_a_503_with_words(client: Client, bucket: Bucket) -> None:
     bucket.faults.extend([("uploads", 403)] * 10)
     answer = ask(client, "/admin/catalog/product/uploads/", name="a.txt", size=5, modified=1)
     assert (answer.status_code, "does not answer" in answer.json()["problem"]) == (503, True)
     assert not Upload.objects.exists()
 
 
-def test_bucket_that_is_gone_is_a_503_and_no_row_is_lost(client: Client, bucket: Bucket, settings: Settings) -> None:
+def test_f67_bucket_that_is_gone_is_a_503_and_no_row_is_lost(client: Client, bucket: Bucket, settings: Settings) -> None:
     sending = send(client, BIG, "big.txt")
     settings.STORAGES["default"]["OPTIONS"]["bucket_name"] = "gone"
     settings.STORAGES = {**settings.STORAGES}

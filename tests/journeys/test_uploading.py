@@ -69,6 +69,7 @@ def test_s52_the_owner_resumes_orders_and_saves_large_files(
     expect(page.get_by_text("was added successfully")).to_be_visible(timeout=60_000)
     assert numbers(sent()) == [1, 2, 3]  # of the PDF the one, of the other file what had not arrived
 
+    page.goto(f"{shop.url}/admin/catalog/product/")
     page.get_by_role("link", name="Paper Scores").click()
     expect(page.locator(".file-order .file-name")).to_have_text(["Lanterns.pdf", "Score.txt"])
     page.get_by_role("button", name="Move Score.txt up").click()
