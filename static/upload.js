@@ -330,7 +330,9 @@
   input.removeAttribute("name"); // its files go their own way
   const zone = make("div", "upload-zone");
   zone.append(make("p", "upload-hint", words.hint));
-  input.after(zone, list, live);
+  const all = make("div", "uploads");
+  input.after(all);
+  all.append(zone, list, live);
   zone.prepend(input);
   input.addEventListener("change", () => {
     choose(input.files);

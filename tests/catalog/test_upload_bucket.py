@@ -15,7 +15,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from accounts.models import User
-from catalog import parts, upload_checks
+from catalog import parts, stored_bytes, upload_checks
 from catalog.models import File, Product
 from catalog.upload_models import Upload
 from fulfillment.models import Entitlement
@@ -108,6 +108,12 @@ def test_file_goes_straight_to_the_bucket_and_is_checked(client: Client, bucket:
     assert bucket.keys() == [f"private/{upload.key}"]
     assert bucket.multiparts() == []
     assert bucket.judged == [("PUT", f"/{BUCKET}/private/{upload.key}", "ok")] * 2
+
+
+def test_bytes_come_from_the_bucket_a_block_at_a_time(client: Client, bucket: Bucket) -> None:
+    sending = send(client, BIG, "big.txt")
+    parts.join(sending.row)
+    assert {len(block) for block in stored_bytes.blocks(sending.row.key)} == {MIB, MIB // 2}
 
 
 def test_part_for_the_bucket_is_not_taken_by_the_shop(client: Client, bucket: Bucket) -> None:
@@ -277,7 +283,7 @@ def test_f67_bucket_that_refuses_is_a_503_with_words(client: Client, bucket: Buc
     assert not Upload.objects.exists()
 
 
-def test_f67_bucket_that_is_gone_is_a_503_and_no_row_is_lost(client: Client, bucket: Bucket, settings: Settings) -> None:
+def test_f67_bucket_that_is_gone_is_a_503_and_loses_no_row(client: Client, bucket: Bucket, settings: Settings) -> None:
     sending = send(client, BIG, "big.txt")
     settings.STORAGES["default"]["OPTIONS"]["bucket_name"] = "gone"
     settings.STORAGES = {**settings.STORAGES}
@@ -328,7 +334,7 @@ def test_saved_upload_is_downloaded_from_where_it_was_sent(client: Client, bucke
 
 def connect_sources(answer: Any) -> str:
     directives = dict(part.strip().split(" ", 1) for part in answer["Content-Security-Policy"].split(";"))
-    return directives["connect-src"]
+    return str(directives["connect-src"])
 
 
 def test_policy_lets_the_product_form_alone_send_to_the_bucket(client: Client, bucket: Bucket) -> None:

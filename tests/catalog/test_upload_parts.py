@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import tracemalloc
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -433,3 +434,27 @@ def test_lease_is_renewed_while_the_work_goes_on(client: Client, monkeypatch: py
                 break
     assert upload_checks.due() == []
     assert not File.objects.exists()
+
+
+def test_s52_file_of_200_mb_is_never_held_in_memory(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent, put together and looked into; what is measured includes the part that the test itself holds."""
+    monkeypatch.setattr(parts, "SIZE", 8 << 20)
+    size, part = 200 << 20, b"la la la" * (1 << 20)
+    told = ask(client, UPLOADS, name="big.txt", size=size, modified=MODIFIED).json()
+    path = f"{UPLOADS}{told['id']}/"
+    tracemalloc.start()
+    try:
+        for number in range(1, 26):
+            address = f"{path}parts/{number}/"
+            assert client.put(address, part, content_type="application/octet-stream").status_code == 204
+        assert ask(client, f"{path}complete/").json()["state"] == "arrived"
+        sending = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        upload = Upload.objects.get()
+        assert upload_checks.inspect(upload.pk)
+        looking = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    upload.refresh_from_db()
+    assert (upload.state, upload.stored_size) == ("checked", size)
+    assert max(sending, looking) < 100 << 20
