@@ -77,7 +77,7 @@ class ProductAdmin(admin.ModelAdmin):
 
     def get_form(self, request: HttpRequest, obj: Product | None = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)  # a class of this request's own
-        form.owner = request.user
+        form.owner_id = request.user.pk
         return form
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

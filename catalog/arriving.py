@@ -12,7 +12,6 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
-from accounts.models import User
 from catalog import parts
 from catalog.filenames import visible
 from catalog.stored_bytes import delete_quietly, random_key
@@ -35,7 +34,7 @@ class Incomplete(Exception):
         self.missing = missing
 
 
-def start(owner: User, *, name: str, size: int, modified: int) -> Upload:
+def start(owner_id: int, *, name: str, size: int, modified: int) -> Upload:
     """The upload of this file by this person: the one that they began before, else a new one. May be repeated.
 
     `modified`: when the file was last changed, as the browser tells; with name and size it makes out the same file.
@@ -44,7 +43,7 @@ def start(owner: User, *, name: str, size: int, modified: int) -> Upload:
     name = visible(name)[:255] or "file"
     _check(name, size)
     fingerprint = hashlib.sha256(f"{size} {modified} {name}".encode()).hexdigest()
-    mine = Upload.objects.filter(owner=owner).unsettled()
+    mine = Upload.objects.filter(owner_id=owner_id).unsettled()
     before = mine.filter(fingerprint=fingerprint).first()
     if before is not None and _goes_on(before):
         return before
@@ -52,7 +51,7 @@ def start(owner: User, *, name: str, size: int, modified: int) -> Upload:
         raise ValidationError(_("Too many files are on their way already. Save the product, or remove some."))
     key = random_key()
     upload = Upload(
-        owner=owner,
+        owner_id=owner_id,
         language=get_language() or settings.LANGUAGE_CODE,
         name=name,
         size=size,

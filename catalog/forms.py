@@ -6,7 +6,6 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User
 from catalog import money, page_choice, upload_choice
 from catalog.cover_images import Cover, render_image_cover
 from catalog.filenames import claimed_extension, safe_name
@@ -64,7 +63,7 @@ class ProductForm(forms.ModelForm):
             "categories", "tags", "sample_pages", "status",
         )  # fmt: skip
 
-    owner: ClassVar[User | None] = None  # whose uploads may be saved; the admin sets it for each request
+    owner_id: ClassVar[int | None] = None  # whose uploads may be saved; the admin sets it for each request
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -123,8 +122,8 @@ class ProductForm(forms.ModelForm):
         """The rows stay locked until the admin's transaction ends: one upload becomes one file, however often Save is
         pressed."""
         ids = self.cleaned_data["uploads"]
-        if ids and self.owner is not None:
-            self.arrived = upload_choice.locked(self.owner, ids)
+        if ids and self.owner_id is not None:
+            self.arrived = upload_choice.locked(self.owner_id, ids)
         return ids
 
     @property

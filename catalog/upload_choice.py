@@ -6,19 +6,18 @@ from collections.abc import Sequence
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from accounts.models import User
 from catalog.models import Edition, File
 from catalog.upload_models import Upload
 
 MOST = 200  # ids in one form
 
 
-def locked(owner: User, ids: Sequence[uuid.UUID]) -> list[Upload]:
+def locked(owner_id: int, ids: Sequence[uuid.UUID]) -> list[Upload]:
     """These uploads of this person, in this order, each ready to become a file; nobody else can take them until the
     transaction ends. Raises ValidationError with a sentence for each that is not ready."""
     found = {
         upload.public_id: upload
-        for upload in Upload.objects.select_for_update().filter(owner=owner, public_id__in=ids).order_by("pk")
+        for upload in Upload.objects.select_for_update().filter(owner_id=owner_id, public_id__in=ids).order_by("pk")
     }
     wanted = list(dict.fromkeys(ids))
     errors = [ValidationError(why, code="upload") for one in wanted if (why := _unready(found.get(one)))]
