@@ -1,5 +1,6 @@
 from typing import Any
 
+from csp.decorators import csp_update
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import Count, Prefetch, Q, QuerySet
@@ -14,7 +15,17 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog import bulk_page, covers, product_pages, publishing, samples, uploads
+from catalog import (
+    bulk_page,
+    covers,
+    file_order,
+    parts,
+    product_pages,
+    publishing,
+    samples,
+    upload_pages,
+    uploads,
+)
 from catalog.forms import EditionForm, FileForm, ProductForm
 from catalog.models import Category, Edition, File, Product, StripePrice, Tag
 from catalog.sample_preview import sample_preview
@@ -54,14 +65,22 @@ class ProductAdmin(admin.ModelAdmin):
     fieldsets = (
         (None, {"fields": ("name", "slug", "summary", "description", "categories", "tags")}),
         (_("Price"), {"fields": (("price", "currency"),)}),
-        (_("Files"), {"fields": ("files_now", "new_files", "as_new_edition", "edition_notes")}),
+        (_("Files"), {"fields": ("files_now", "file_order", "new_files", "uploads")}),
+        (
+            _("Replace by a new edition"),
+            {
+                "fields": ("as_new_edition", "edition_notes"),
+                "description": _("To exchange files that are on sale: choose the new ones above, and tick this box."),
+            },
+        ),
         (_("Cover"), {"fields": ("cover_now", "cover_image")}),
         (_("Look inside"), {"fields": ("sample_pages", "sample_now")}),
         (_("On sale"), {"fields": ("status", "ready_now")}),
     )
 
     def get_urls(self) -> list[URLPattern]:
-        return [*product_pages.urls(self), *bulk_page.urls(self), *super().get_urls()]
+        own = (*product_pages.urls(self), *bulk_page.urls(self), *upload_pages.addresses(self))
+        return [*own, *super().get_urls()]
 
     def view_on_site(self, obj: Product) -> str | None:
         """Shoppers find nothing there until it is published: the preview is for that."""
@@ -73,6 +92,17 @@ class ProductAdmin(admin.ModelAdmin):
             return self.fieldsets
         text = ("name", "slug", "summary", "description", "categories", "tags")
         return ((None, {"fields": (*text, "price_display", "files_now", "cover_now", "sample_now", "status")}),)
+
+    def get_form(self, request: HttpRequest, obj: Product | None = None, change: bool = False, **kwargs: Any) -> Any:
+        form: Any = super().get_form(request, obj, change=change, **kwargs)  # a class of this request's own
+        form.owner_id = request.user.pk
+        return form
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """The one page that sends bytes straight to the bucket, where there is one."""
+        origin = parts.origin()
+        view = csp_update({"connect-src": [origin]})(super().changeform_view) if origin else super().changeform_view
+        return view(request, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Product]:
         editions = Prefetch("editions", Edition.objects.prefetch_related("files"))
@@ -90,14 +120,15 @@ class ProductAdmin(admin.ModelAdmin):
             )
         with transaction.atomic():
             super().save_model(request, obj, form, change)
-            if form.checked:
+            moved = "file_order" in form.changed_data and file_order.move(obj, form.cleaned_data["file_order"])
+            if form.new:
                 uploads.add_files(
                     obj,
-                    form.checked,
+                    form.new,
                     as_new_edition=form.cleaned_data["as_new_edition"],
                     notes=form.cleaned_data["edition_notes"],
                 )
-            elif change and {"sample_pages", "name"} & set(form.changed_data):  # the name stands on each page
+            elif change and (moved or {"sample_pages", "name"} & set(form.changed_data)):  # the name is on each page
                 samples.want(obj)
 
     @admin.display(description=_("sold"), ordering="times_sold")

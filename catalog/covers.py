@@ -17,6 +17,7 @@ from django.views.decorators.http import require_safe
 from catalog.cover_images import Cover, render_pdf_cover
 from catalog.inspection import Refused
 from catalog.models import File, Product
+from catalog.stored_bytes import blocks
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +68,9 @@ def from_first_page(product_id: int) -> bool:
 @contextmanager
 def local_copy(file: File) -> Iterator[Path]:
     """The bytes of a stored file at a path that a child process can read."""
-    with NamedTemporaryFile(suffix=".pdf") as copy, storages["default"].open(file.key) as source:
-        for chunk in source.chunks():
-            copy.write(chunk)
+    with NamedTemporaryFile(suffix=".pdf") as copy:
+        for block in blocks(file.key):
+            copy.write(block)
         copy.flush()
         yield Path(copy.name)
 

@@ -1,16 +1,19 @@
 """The admin's product form: text, price as people write it, cover and files in one go."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from catalog import money, page_choice, publishing, uploads
+from catalog import money, page_choice, publishing, upload_choice
 from catalog.cover_images import Cover, render_image_cover
 from catalog.filenames import claimed_extension, safe_name
 from catalog.filetypes import Refused
 from catalog.models import Product
+from catalog.upload_fields import FileOrderField, UploadsField
+from catalog.upload_models import Upload
+from catalog.uploads import Checked, check, path_of
 
 MAX_COVER_BYTES = 20 * 1024 * 1024
 
@@ -38,9 +41,15 @@ class ProductForm(forms.ModelForm):
     new_files = ManyFilesField(
         required=False, help_text=_("PDF, EPUB, ZIP, audio or video; several at once if you like.")
     )
+    uploads = UploadsField(required=False)
+    file_order = FileOrderField(
+        required=False,
+        label=_("Order of the files"),
+        help_text=_("Of the newest edition: buyers see its files in this order."),
+    )
     as_new_edition = forms.BooleanField(
         required=False,
-        label=_("These files are a new edition"),
+        label=_("Replace: these files are a new edition"),
         help_text=_("Buyers get it too and keep the old one. Otherwise the files join the newest edition."),
     )
     edition_notes = forms.CharField(
@@ -54,11 +63,19 @@ class ProductForm(forms.ModelForm):
             "categories", "tags", "sample_pages", "status",
         )  # fmt: skip
 
+    owner_id: ClassVar[int | None] = None  # whose uploads may be saved; the admin sets it for each request
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self.initial["price"] = money.plain(self.instance.price, self.instance.currency)
-        self.checked: list[uploads.Checked] = []
+            newest = self.instance.editions.first()
+            files = list(newest.files.all()) if newest else []
+            self.initial["file_order"] = {file.pk: file.position for file in files}
+            if order := self.fields.get("file_order"):
+                order.widget.files = files
+        self.checked: list[Checked] = []
+        self.arrived: list[Upload] = []
         self.cover: Cover | None = None
 
     def clean_name(self) -> str:
@@ -94,12 +111,25 @@ class ProductForm(forms.ModelForm):
         errors = []
         for upload in uploaded:
             try:
-                self.checked.append(uploads.check(uploads.path_of(upload), upload.name))
+                self.checked.append(check(path_of(upload), upload.name))
             except ValidationError as error:
                 errors.append(error)
         if errors:
             raise ValidationError(errors)
         return uploaded
+
+    def clean_uploads(self) -> Any:
+        """The rows stay locked until the admin's transaction ends: one upload becomes one file, however often Save is
+        pressed."""
+        ids = self.cleaned_data["uploads"]
+        if ids and self.owner_id is not None:
+            self.arrived = upload_choice.locked(self.owner_id, ids)
+        return ids
+
+    @property
+    def new(self) -> list[Checked | Upload]:
+        """All files that come with this form, in their order."""
+        return [*self.arrived, *self.checked]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data
@@ -113,11 +143,11 @@ class ProductForm(forms.ModelForm):
         return cleaned
 
     def _will_have_files(self) -> bool:
-        if "new_files" in self.errors:
+        if {"new_files", "uploads"} & set(self.errors):
             return True  # that is enough to mend at a time
         product = self.instance
         newest = product.editions.first() if product.pk else None
-        if self.checked and (newest is None or newest.published_at or self.cleaned_data.get("as_new_edition")):
+        if self.new and (newest is None or newest.published_at or self.cleaned_data.get("as_new_edition")):
             return True
         return bool(product.pk and product.editions.deliverable().exists())
 

@@ -19,6 +19,7 @@ from catalog.columns import UnreadVectorField
 from catalog.payment_link_models import PaymentLink  # noqa: F401 - Django looks for models here
 from catalog.sample_models import Sample, SamplePage  # noqa: F401 - the same
 from catalog.storage_models import StorageLook  # noqa: F401 - the same
+from catalog.upload_models import Upload  # noqa: F401 - the same
 from catalog.view_models import ProductViews  # noqa: F401 - the same
 
 

@@ -1,6 +1,5 @@
 """From an upload in the admin to a stored file: checked, hashed, kept under a random key."""
 
-import secrets
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,11 +18,19 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from catalog import samples
+from catalog import samples, upload_choice
 from catalog.filetypes import Refused
 from catalog.inspection import Inspected, inspect_file
 from catalog.models import Edition, File, Product
+from catalog.stored_bytes import random_key
+from catalog.upload_models import Upload
 from storefront.celery import enqueue
+
+FORM_LIMIT = 2 * 1024**3  # bytes of a file that comes with the form itself; larger ones need JavaScript and its parts
+
+
+def form_limit() -> int:
+    return min(FORM_LIMIT, int(settings.MAX_UPLOAD_BYTES))
 
 
 class StaffUploadHandler(TemporaryFileUploadHandler):
@@ -37,7 +44,7 @@ class StaffUploadHandler(TemporaryFileUploadHandler):
         super().new_file(*args, **kwargs)
 
     def receive_data_chunk(self, raw_data: bytes, start: int) -> None:
-        if start <= settings.MAX_UPLOAD_BYTES:  # one byte too many is written, so that `check` can tell
+        if start <= form_limit():  # one byte too many is written, so that `check` can tell
             super().receive_data_chunk(raw_data, start)
 
 
@@ -58,11 +65,11 @@ def path_of(upload: UploadedFile) -> Path:
 
 def check(path: Path, name: str) -> Checked:
     """Raises ValidationError that names the file, says what is wrong with it and what to do."""
-    if path.stat().st_size > settings.MAX_UPLOAD_BYTES:
+    if path.stat().st_size > form_limit():
         raise ValidationError(
             _("%(name)s is too large: a file may have up to %(most)s."),
             code="size",
-            params={"name": name[:100], "most": filesizeformat(settings.MAX_UPLOAD_BYTES)},
+            params={"name": name[:100], "most": filesizeformat(form_limit())},
         )
     try:
         checked = Checked(inspect_file(path, name), path)
@@ -75,10 +82,11 @@ def check(path: Path, name: str) -> Checked:
 
 @transaction.atomic
 def add_files(
-    product: Product, checked: Sequence[Checked], *, as_new_edition: bool = False, notes: str = ""
+    product: Product, checked: Sequence[Checked | Upload], *, as_new_edition: bool = False, notes: str = ""
 ) -> Edition:
     """Store the files as part of the newest edition, or as a new one that every buyer gets. Bytes are stored first:
-    a row never points to nothing; a transaction that fails leaves an object without a row behind."""
+    a row never points to nothing; a transaction that fails leaves an object without a row behind (catalog.orphans).
+    Uploads bring bytes that are stored already, and are locked by the caller (upload_choice.locked)."""
     edition = product.editions.order_by("-number").first()
     if edition is None or as_new_edition:
         edition = product.editions.create(
@@ -86,7 +94,10 @@ def add_files(
         )
     last = edition.files.aggregate(last=Max("position"))["last"] or 0
     for position, one in enumerate(checked, start=last + 1):
-        _store(edition, one, position)
+        if isinstance(one, Upload):
+            upload_choice.take(one, edition, position)
+        else:
+            _store(edition, one, position)
     if not product.cover:
         Product.objects.filter(pk=product.pk).update(cover_failed=False)  # the new files may have a page to show
         enqueue("catalog.tasks.make_cover", product.pk)
@@ -97,7 +108,7 @@ def add_files(
 def _store(edition: Edition, checked: Checked, position: int) -> File:
     found = checked.inspected
     with (found.replacement or checked.path).open("rb") as source:
-        key = storages["default"].save(_random_key(), DjangoFile(source))
+        key = storages["default"].save(random_key(), DjangoFile(source))
     return File.objects.create(
         edition=edition,
         position=position,
@@ -109,8 +120,3 @@ def _store(edition: Edition, checked: Checked, position: int) -> File:
         pages=found.pages,
         outline=found.outline,
     )
-
-
-def _random_key() -> str:
-    token = secrets.token_hex(20)
-    return f"{token[:2]}/{token}"

@@ -74,7 +74,8 @@ class ProductDesk(ProductAdmin):
         with transaction.atomic():
             super().save_model(request, obj, form, change)
             asked = form.cleaned_data.get("tell_owners") and form.cleaned_data.get("as_new_edition")
-            edition = obj.editions.first() if change and asked and form.cleaned_data.get("new_files") else None
+            new = form.cleaned_data.get("new_files") or form.cleaned_data.get("uploads")
+            edition = obj.editions.first() if change and asked and new else None
             if edition and edition.notes.strip():
                 news.tell(edition, by=actor(request))
                 self.message_user(request, gettext("The owners of earlier editions are told by mail."))

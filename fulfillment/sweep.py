@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Now
 
-from catalog import covers, samples
+from catalog import covers, samples, upload_checks
 from catalog.models import Product
 from catalog.sample_models import Sample
 from fulfillment import alerts, inbox, measures, news, outbox, refunding
@@ -40,6 +40,7 @@ class Swept:
     covers: int = 0
     samples: int = 0
     news: int = 0  # editions whose owners were looked for
+    uploads: int = 0
     failed: int = 0
     more: bool = False  # there may be more of a kind than one pass looks at
     stopping: Callable[[], bool] = lambda: False  # asked between two rows, so that a long pass ends when it is told to
@@ -48,13 +49,14 @@ class Swept:
     def __str__(self) -> str:
         return (
             f"{self.events} events, {self.orders} orders, {self.refunds} refunds, {self.mails} mails, "
-            f"{self.covers} covers, {self.samples} samples, {self.news} news; {self.failed} to try again"
+            f"{self.covers} covers, {self.samples} samples, {self.news} news, {self.uploads} uploads; "
+            f"{self.failed} to try again"
         )
 
     @property
     def work(self) -> int:
         done = self.events + self.orders + self.refunds + self.mails + self.covers + self.samples + self.news
-        return done + self.failed
+        return done + self.uploads + self.failed
 
 
 def sweep() -> Swept:
@@ -93,6 +95,11 @@ def sweep_covers(swept: Swept) -> None:
     measures.swept("covers")
     swept.covers = _each(_products_wanting_covers(), covers.from_first_page, lambda _: 0, swept)
     swept.samples = _each(_samples_due(), samples.make, lambda _: 0, swept)
+
+
+def sweep_uploads(swept: Swept) -> None:
+    """Files that wait to be looked into. A lane of its own: 5 GB take minutes, and no pass of beat's has them."""
+    swept.uploads = _each(upload_checks.due(), upload_checks.inspect, lambda _: 0, swept)
 
 
 def _each(keys: list[Key], act: Callable[[Key], bool], unsolved: Callable[[list[Key]], int], swept: Swept) -> int:

@@ -4,7 +4,6 @@ import logging
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.files.storage import FileSystemStorage, storages
@@ -19,6 +18,7 @@ from zipstream import ZipStream
 
 from catalog.filenames import safe_name
 from catalog.models import File
+from catalog.stored_bytes import blocks
 from fulfillment import library
 from fulfillment.access import Actor, Permission
 from fulfillment.downloads import BLOCK, private, record
@@ -120,7 +120,7 @@ def _bytes(request: HttpRequest, entry: Entry, via: Download.Via) -> Iterator[by
     record(request, entry.file, Permission(entry.entitlement, via), asked=entry.file.size)
     _give_back()
     try:
-        yield from blocks(entry.file.key)
+        yield from blocks(entry.file.key, BLOCK)
     except Exception:
         # The length was promised: the connection breaks, and the browser says that the download failed.
         log.exception("the bytes of file %s broke off", entry.file.pk)
@@ -131,13 +131,3 @@ def _give_back() -> None:
     """A connection to the database must not wait for a slow reader: each process may keep only a few."""
     if not connection.in_atomic_block:
         connection.close()
-
-
-def blocks(key: str) -> Iterator[bytes]:
-    """The bytes under this key of the storage, a block at a time."""
-    with storages["default"].open(key) as source:
-        stored: Any = getattr(source, "obj", None)  # an object in a bucket, which `chunks` would first copy as a whole
-        if stored is None:
-            yield from source.chunks(BLOCK)
-        else:
-            yield from stored.get()["Body"].iter_chunks(BLOCK)

@@ -231,7 +231,8 @@ STORAGES = {
 }
 # The admin's uploads go to a temporary file, never into memory: a child process with limits looks into them there.
 FILE_UPLOAD_HANDLERS = ["catalog.uploads.StaffUploadHandler"]
-MAX_UPLOAD_BYTES = number("MAX_UPLOAD_BYTES", 2 * 1024**3)
+# In parts, with JavaScript. A file that comes with the form itself may have 2 GiB (catalog.uploads.FORM_LIMIT).
+MAX_UPLOAD_BYTES = number("MAX_UPLOAD_BYTES", 5 * 1024**3)
 # nginx serves the bytes after we decided, when this names its internal location (such as /protected/).
 X_ACCEL_REDIRECT = optional("X_ACCEL_REDIRECT", "")
 
@@ -465,6 +466,16 @@ CELERY_BEAT_SCHEDULE = {
         "task": "fulfillment.tasks.look_at_storage",
         "schedule": 120.0,
         "options": {"expires": 120},
+    },
+    "wake uploads": {
+        "task": "catalog.tasks.wake_uploads",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "purge files": {
+        "task": "catalog.tasks.purge_files",
+        "schedule": crontab(hour="4", minute="10"),
+        "args": (7,),
     },
     "purge events": {
         "task": "fulfillment.tasks.purge_events",

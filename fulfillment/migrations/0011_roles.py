@@ -111,7 +111,7 @@ class Migration(migrations.Migration):
         ("account", "0009_emailaddress_unique_primary_email"),
         ("accounts", "0006_sessions_of_users"),
         ("auth", "0012_alter_user_first_name_max_length"),
-        ("catalog", "0006_payment_links"),
+        ("catalog", "0008_product_views"),
         ("contenttypes", "0002_remove_content_type_name"),
         ("fulfillment", "0010_customers_and_failures"),
         ("orders", "0008_daily_figures"),

@@ -49,7 +49,7 @@ DROP FUNCTION orders_line_is_uncounted() CASCADE;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0007_product_views"),
+        ("catalog", "0008_product_views"),
         ("orders", "0007_found_and_followed"),
     ]
 

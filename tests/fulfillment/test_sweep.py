@@ -227,7 +227,7 @@ def test_f68_i20_sweeping_twice_changes_nothing(world: World, client: Client) ->
 
 
 def said(*, events: int = 0, mails: int = 0, again: int = 0) -> str:
-    rest = f"0 orders, 0 refunds, {mails} mails, 0 covers, 0 samples, 0 news"
+    rest = f"0 orders, 0 refunds, {mails} mails, 0 covers, 0 samples, 0 news, 0 uploads"
     return f"swept: {events} events, {rest}; {again} to try again\n"
 
 

@@ -17,7 +17,9 @@ from pytest_django import Settings
 from zipstream import ZipStream
 
 from catalog.models import Product
-from fulfillment import links, zips
+from catalog.stored_bytes import blocks
+from fulfillment import links
+from fulfillment.downloads import BLOCK
 from fulfillment.models import Download, Entitlement
 from orders.models import Order
 from tests.factories import PDF, FileFactory, OrderFactory, ProductFactory, UserFactory
@@ -192,7 +194,7 @@ class BucketFile(DjangoFile):
 
 def test_objects_in_a_bucket_are_streamed(settings: Settings) -> None:
     settings.STORAGES = {**settings.STORAGES, "default": {"BACKEND": f"{__name__}.Bucket"}}
-    found = list(zips.blocks("key"))
+    found = list(blocks("key", BLOCK))
     assert (b"".join(found), len(found)) == (b"k" * 200_000, 4)
 
 

@@ -97,7 +97,7 @@ def test_a_bad_upload_says_what_is_wrong_and_keeps_what_was_typed(page: Page, sh
 
     page.get_by_role("button", name="Save", exact=True).click()
 
-    expect(page.locator(".errorlist", has_text="notes.pdf")).to_be_visible()
+    expect(page.locator(".upload.is-failed", has_text="It cannot be told what kind of file this is")).to_be_visible()
     expect(field(page, "Name")).to_have_value("Spoiled")
     expect(field(page, "Price")).to_have_value("6.50")
     expect(field(page, "Description")).to_have_value("Fold *carefully*.")

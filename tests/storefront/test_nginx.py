@@ -17,8 +17,8 @@ from email.message import Message
 from pathlib import Path
 
 import pytest
-from django.conf import settings as configured
 
+from catalog import uploads
 from catalog.models import File
 from fulfillment import links
 from fulfillment.models import Download, StripeEvent
@@ -171,7 +171,7 @@ def test_s11_forms_are_small_and_only_the_admin_takes_uploads(front: Front) -> N
     assert status("/admin/catalog/product/add/", 3_000_000_000, sent=0) == 413
     limit = re.search(r"client_max_body_size (\d+)m;", CONF)
     assert limit is not None
-    assert 1 <= int(limit[1]) - configured.MAX_UPLOAD_BYTES / 1024**2 <= 10
+    assert 1 <= int(limit[1]) - uploads.FORM_LIMIT / 1024**2 <= 10
 
 
 def test_s12_whoever_dawdles_is_dropped_and_holds_up_nobody(front: Front) -> None:

@@ -19,6 +19,16 @@ def tell_people(swept: sweep.Swept) -> None:
     alerts.check()
 
 
+LANES = (
+    sweep.sweep_money,
+    sweep.sweep_mail,
+    sweep.sweep_covers,
+    sweep.sweep_uploads,
+    sweep.sweep_news,
+    tell_people,
+)
+
+
 class Command(BaseCommand):
     help = "Do what is due: events not handled, orders not settled, mails not sent. Needs no Celery."
 
@@ -38,6 +48,7 @@ class Command(BaseCommand):
         failed, more = 0, True
         while more:
             swept = sweep.sweep()
+            sweep.sweep_uploads(swept)
             self.stdout.write(f"swept: {swept}")
             failed, more = failed + swept.failed, swept.more and swept.work > swept.failed
         if failed:
@@ -48,10 +59,7 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        lanes = [
-            threading.Thread(target=self._lane, args=(lane, seconds, stop), name=lane.__name__)
-            for lane in (sweep.sweep_money, sweep.sweep_mail, sweep.sweep_covers, sweep.sweep_news, tell_people)
-        ]
+        lanes = [threading.Thread(target=self._lane, args=(lane, seconds, stop), name=lane.__name__) for lane in LANES]
         self.stdout.write(f"sweeping every {seconds:g} s")
         for thread in lanes:
             thread.start()

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from orders import stripe_api, stripe_setup
-from storefront.production import stripe_endpoint
+from storefront.production import direct_uploads, stripe_endpoint
 from storefront.production.lines import Line, State
 from storefront.production.run import CHECKS, run
 from storefront.production.stripe_account import unanswered
@@ -34,13 +34,16 @@ class Command(BaseCommand):
         parser.add_argument("--strict", action="store_true", help="end with 1 for warnings too")
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
         parser.add_argument(
-            "--fix", action="store_true", help="register or update the webhook endpoint, and print a new secret once"
+            "--fix",
+            action="store_true",
+            help="register or update the webhook endpoint, and print a new secret once; let the admin's pages send to "
+            "the bucket; with --only, that alone",
         )
 
     def handle(self, *args: Any, only: list[str] | None, strict: bool, fix: bool, **options: Any) -> None:
         logging.disable(logging.CRITICAL)  # what is broken is told by the table
         try:
-            fixed = _fixed() if fix else None
+            fixed = _fixed(only or list(CHECKS)) if fix else None
             lines = run(only or CHECKS)
         finally:
             logging.disable(logging.NOTSET)
@@ -76,7 +79,15 @@ def _do(line: Line, width: int) -> list[str]:
     return textwrap.wrap(f"→ {line.do}", width, break_long_words=False, break_on_hyphens=False) if line.do else []
 
 
-def _fixed() -> Fixed:
+def _fixed(names: list[str]) -> Fixed:
+    done = [_fixed_webhook()] if "webhook" in names else []
+    said = [one.said for one in done]
+    if "uploads" in names:
+        said.append(without_secrets(direct_uploads.fix()))
+    return Fixed("\n".join(said) or "Nothing here can be fixed.", *(one.secret for one in done))
+
+
+def _fixed_webhook() -> Fixed:
     try:
         return stripe_endpoint.fix()
     except stripe_setup.KeyRefused as error:
