@@ -75,7 +75,20 @@ def measure(found: Section, database: Any) -> None:
     found.figures.append(
         Figure("figures by month, three days changed since", milliseconds(lambda: read("month"), REPEATS), "ms")
     )
+    found.notes += slowest(lambda: read("month"))
     found.figures.append(Figure("these three days counted anew", milliseconds(summarize.summarize, 1), "ms"))
+
+
+def slowest(act: Callable[[], object]) -> list[str]:
+    """The plan of whichever of its statements takes longest."""
+    from django.db import connection
+
+    from benchmarks.search import explained, statements_of
+
+    with statements_of(connection) as statements:
+        act()
+    took, plan = max(explained(connection, *statement) for statement in statements)
+    return [f"the slowest of {len(statements)} statements, {took:.0f} ms: {plan}"]
 
 
 def milliseconds(act: Callable[[], object], repeats: int) -> float:
