@@ -51,6 +51,11 @@ MODELS = {
 PAGES = {
     "app_list": ("SO", "SO"),  # the start page, with one app alone
     "auth_user_password_change": ("O", "O"),
+    "catalog_upload_start": ("405", "EO"),
+    # Somebody else's upload is not there for anybody.
+    **dict.fromkeys(
+        ("catalog_upload", *(f"catalog_upload_{act}" for act in ("parts", "part", "complete", "abandon"))), ("", "")
+    ),
     "catalog_product_bulk": ("EO", "EO"),
     "catalog_product_preview": ("ESO", "405"),
     "catalog_product_duplicate": ("EO", "EO"),
@@ -101,6 +106,26 @@ def row_of(name: str) -> tuple[str, str]:
     look, add, change, delete = MODELS[model]
     pages = {"changelist": (look, look), "history": (look, look), "change": (look, change)}
     return {**pages, "add": (add, add), "delete": (delete, delete)}[page]
+
+
+@pytest.fixture
+def roles() -> Any:
+    return importlib.import_module("fulfillment.migrations.0011_roles")
+
+
+@pytest.fixture
+def give(roles: Any) -> Callable[[], None]:
+    def run() -> None:
+        with connection.schema_editor(atomic=False) as editor:
+            roles.give_roles(apps, editor)
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _roles_are_there(db: None, give: Callable[[], None]) -> None:
+    """A test that commits has all tables emptied after it, and the rows of migrations go with the others."""
+    give()
 
 
 @pytest.fixture
@@ -225,20 +250,6 @@ def test_start_page_shows_each_role_its_own_part(everybody: dict[str, Client], w
 
 
 # The migration that gives the roles.
-
-
-@pytest.fixture
-def roles() -> Any:
-    return importlib.import_module("fulfillment.migrations.0011_roles")
-
-
-@pytest.fixture
-def give(roles: Any) -> Callable[[], None]:
-    def run() -> None:
-        with connection.schema_editor(atomic=False) as editor:
-            roles.give_roles(apps, editor)
-
-    return run
 
 
 def may(role: str) -> set[str]:
