@@ -101,20 +101,16 @@ def sticking_out(page: Page) -> list[int]:
     return found
 
 
-def barriers(page: Page, *, preload: bool = True) -> list[str]:
-    """What axe finds that keeps people out, wide and on a phone, light and dark.
-
-    Without `preload` it reads no style sheets of its own: those of Django's admin import others, which it looks for
-    beside the page, and it puts them into the page, which our policy refuses.
-    """
+def barriers(page: Page) -> list[str]:
+    """What axe finds that keeps people out, wide and on a phone, light and dark."""
     page.evaluate(Axe().axe_script)
     found = []
     for size in (WIDE, PHONE):
         page.set_viewport_size(size)
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
-        found += [f"{size['width']} light: {told}" for told in _violations(page, {**LIGHT, "preload": preload})]
+        found += [f"{size['width']} light: {told}" for told in _violations(page, LIGHT)]
         page.emulate_media(color_scheme="dark")
-        found += [f"{size['width']} dark: {told}" for told in _violations(page, {**DARK, "preload": preload})]
+        found += [f"{size['width']} dark: {told}" for told in _violations(page, DARK)]
     page.set_viewport_size(WIDE)
     page.emulate_media(color_scheme="light", reduced_motion="no-preference")
     return found

@@ -58,7 +58,7 @@ def test_admin_keeps_nobody_out(page: Page, browsing: Browsing, shop: Shop) -> N
 
 def check(page: Page, name: str) -> list[str]:
     """What is wrong with the page as it is now; its screenshots are kept."""
-    problems = [f"{name} at {told}" for told in barriers(page, preload=False)]
+    problems = [f"{name} at {told}" for told in barriers(page)]
     try:
         keep(page, f"admin-{name}")
     except AssertionError as too_wide:
