@@ -114,7 +114,7 @@ def _context(request: HttpRequest, order: Order) -> dict[str, Any]:
         "acts": [
             (act.label, reverse(f"admin:orders_order_{act.name}", args=[order.pk]))
             for act in ACTS
-            if act.label and may(act.permission)
+            if act.label and may(act.permission) and _fits(act, order)
         ],
         "moments": timeline.moments(order, seen),
         "steps": timeline.next_steps(order, seen),
@@ -123,6 +123,11 @@ def _context(request: HttpRequest, order: Order) -> dict[str, Any]:
         "rights": _rights(order) if may("fulfillment.view_entitlement") else [],
         "downloads": _downloads(order) if "downloads" in kinds else [],
     }
+
+
+def _fits(act: Act, order: Order) -> bool:
+    """Whether there is anything to do: nobody restores what nobody has suspended."""
+    return act.name != "restore" or order.holds.open().exists()
 
 
 def _rights(order: Order) -> Any:

@@ -80,27 +80,33 @@ def _events(order: Order, entries: list[TimelineEntry]) -> list[StripeEvent]:
 
 def moments(order: Order, seen: Seen) -> list[Moment]:
     """Oldest first."""
+    paid = _paid(order, seen.entries)
     rows = {event.event_id: event.pk for event in seen.events}
     told = [
-        *_paid(order),
         *(_entry(entry, rows) for entry in seen.entries if not _is_told_by_its_mail(entry, seen)),
+        *([paid] if paid else []),
         *(_event(event) for event in seen.events),
         *(moment for mail in seen.mails for moment in _mail(mail)),
         *_opened(order),
         *(_download(one) for one in seen.downloads),
     ]
-    return [_placed(one, order.paid_at) for one in sorted(told, key=lambda one: one.at)]
+    paid_at = paid.at if paid else order.paid_at
+    return [_placed(one, paid_at) for one in sorted(told, key=lambda one: one.at)]
 
 
 def _placed(moment: Moment, paid_at: datetime | None) -> Moment:
     return replace(moment, after=moment.at - paid_at) if paid_at and moment.at > paid_at else moment
 
 
-def _paid(order: Order) -> Iterator[Moment]:
-    if order.paid_at and order.total:
-        words = {"amount": order.total_display, "how": order.paid_with}
-        said = _("Paid %(amount)s with %(how)s") % words if order.paid_with else _("Paid %(amount)s") % words
-        yield Moment(order.paid_at, said, door="Stripe")
+def _paid(order: Order, entries: list[TimelineEntry]) -> Moment | None:
+    """Stripe tells whole seconds: what led to the payment within the same second comes before it."""
+    if not (order.paid_at and order.total):
+        return None
+    words = {"amount": order.total_display, "how": order.paid_with}
+    said = _("Paid %(amount)s with %(how)s") % words if order.paid_with else _("Paid %(amount)s") % words
+    led = [entry.at for entry in entries if entry.kind in (Kind.CREATED, Kind.CHECKOUT_STARTED)]
+    at = max((one for one in led if one < order.paid_at + timedelta(seconds=1)), default=order.paid_at)
+    return Moment(max(at, order.paid_at), said, door="Stripe")
 
 
 def _is_told_by_its_mail(entry: TimelineEntry, seen: Seen) -> bool:

@@ -76,7 +76,8 @@ class Seller:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """`bars` has one sum for each unit of the span, the running one at the end; `bars_before` those before."""
+    """`bars` has one sum for each unit of the span, the running one at the end; `bars_before` those before. `sources`
+    and `best` are compared with nothing, so what was sold in the running unit counts in them."""
 
     span: Span
     currency: str
@@ -141,12 +142,12 @@ SELLERS = f"""
             coalesce(sum(bought) FILTER (WHERE daily.day >= since.day), 0)::bigint AS bought
         FROM {DAILY_PRODUCTS}, since
         WHERE livemode = %(livemode)s AND currency = %(currency)s
-            AND daily.day >= %(first_now)s AND daily.day < %(running)s
+            AND daily.day >= %(first_now)s
         GROUP BY product_id ORDER BY revenue DESC, units DESC, product_id LIMIT {BEST}
     )
     SELECT product.id, product.name, best.units, best.revenue, best.bought, coalesce((
         SELECT sum(seen.count) FROM catalog_productviews AS seen
-        WHERE seen.product_id = product.id AND seen.day >= %(first_now)s AND seen.day < %(running)s
+        WHERE seen.product_id = product.id AND seen.day >= %(first_now)s
     ), 0)::bigint
     FROM best JOIN catalog_product AS product ON product.id = best.product_id
     ORDER BY best.revenue DESC, best.units DESC, product.id"""  # noqa: S608 - the same
@@ -166,7 +167,7 @@ def read(unit: str, currency: str = "", *, today: date | None = None) -> Figures
     values["currency"] = currency
     sums = [(start, source, _sums(row)) for start, code, source, *row in bars if code == currency]
     looks = _looks(_rows(LOOKS, values))
-    now = set(asked.now)
+    now = {*asked.now, asked.running}
     return Figures(
         span=asked,
         currency=currency,

@@ -65,6 +65,20 @@ def test_same_form_sent_twice_suspends_once(desk: Client, paid: Callable[..., Or
     assert suspend(desk, order).context["form"].non_field_errors() == ["That is suspended already."]
 
 
+def test_restoring_is_offered_where_something_is_suspended(desk: Client, paid: Callable[..., Order]) -> None:
+    order = paid()
+
+    def offered() -> bool:
+        page = desk.get(f"/admin/orders/order/{order.pk}/change/").content.decode()
+        return address(order, "restore") in page
+
+    assert not offered()
+    suspend(desk, order)
+    assert offered()
+    restore(desk, order)
+    assert not offered()
+
+
 def test_restored_order_that_was_refunded_says_that_it_stays_closed(
     world: World, desk: Client, paid: Callable[..., Order]
 ) -> None:
