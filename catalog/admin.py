@@ -157,7 +157,7 @@ class ProductAdmin(admin.ModelAdmin):
             return "–"
         rows = [
             (
-                edition.number,
+                gettext("Edition %(number)s") % {"number": edition.number},
                 reverse("admin:catalog_file_change", args=[file.pk]),
                 file.name,
                 filesizeformat(file.size),
@@ -165,7 +165,7 @@ class ProductAdmin(admin.ModelAdmin):
             for edition in product.editions.all()
             for file in edition.files.all()
         ]
-        row = '<li>Edition {}: <a href="{}">{}</a> ({})</li>'
+        row = '<li>{}: <a href="{}">{}</a> ({})</li>'
         return format_html("<ul>{}</ul>", format_html_join("", row, rows)) if rows else "–"
 
     @admin.display(description=_("look inside now"))

@@ -191,8 +191,9 @@ def _of_people(order: Order, seen: Seen) -> Iterator[Step]:
         yield Step(f"{order.attention} {what}", needs_person=True)
     if order.dispute == Order.Dispute.OPEN:
         by = _due_by(seen.events)
-        words = _("The bank disputes this payment. Answer under “Evidence”")
-        yield Step(f"{words}, {_('before:')}" if by else f"{words}.", needs_person=True, at=by)
+        soon = _("The bank disputes this payment. Answer under “Evidence”.")
+        in_time = _("The bank disputes this payment. Answer under “Evidence”, before:")
+        yield Step(in_time if by else soon, needs_person=True, at=by)
     if order.holds.open().exists():
         yield Step(_("Access is suspended by hand. It stays so until somebody presses “Restore”."))
 

@@ -67,7 +67,8 @@ def tiles(found: Figures) -> list[Tile]:
 def _refunds(now: Sums) -> str:
     share = percent(now.refunded / now.revenue) if now.revenue else percent(0)
     said = _("%(share)s of the revenue, %(orders)s orders") % {"share": share, "orders": number(now.refunds)}
-    return f"{said}; {_('disputed: %(orders)s') % {'orders': number(now.disputes)}}" if now.disputes else said
+    disputed = _("disputed: %(orders)s") % {"orders": number(now.disputes)}
+    return f"{said}; {disputed}" if now.disputes else said
 
 
 def change(now: int, before: int) -> tuple[str, str]:

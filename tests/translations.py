@@ -69,7 +69,11 @@ def written(language: str) -> Catalog:
 def compiled(language: str) -> Catalog:
     """What stands in the language's django.mo, as Django reads it."""
     with (folder(language) / "django.mo").open("rb") as file:
-        return read_mo(file)
+        catalog = read_mo(file)
+    for message in catalog:
+        if isinstance(message.context, bytes):  # Babel decodes everything but this
+            message.context = message.context.decode()
+    return catalog
 
 
 def is_translated(message: Message) -> bool:
