@@ -7,8 +7,8 @@ from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
 
 from fulfillment import letters
+from fulfillment.delivery_models import Delivery
 from fulfillment.hold_models import is_held
-from fulfillment.models import Delivery
 from orders.facts import Refund
 from orders.models import Order, OrderLine
 from orders.payments import REFUND_STANDS

@@ -11,8 +11,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from fulfillment import event_types
+from fulfillment.delivery_models import Delivery
 from fulfillment.differences import Found, Kind, claim, compare
-from fulfillment.models import Delivery
 from orders import stripe_api, stripe_lists
 from orders.facts import Facts, Happened
 from orders.models import Order, OrderQuerySet

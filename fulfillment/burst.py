@@ -12,8 +12,9 @@ from django.db import close_old_connections
 from django.db.models.functions import Now
 
 from fulfillment import inbox, news, outbox
+from fulfillment.delivery_models import Delivery
 from fulfillment.event_types import LEADS, By
-from fulfillment.models import Delivery, StripeEvent
+from fulfillment.models import StripeEvent
 from storefront import trace
 from storefront.celery import enqueue
 

@@ -18,8 +18,8 @@ from catalog.models import Product
 from fulfillment import library
 from fulfillment.access import Actor, owns
 from fulfillment.converge import deliver
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery
 from orders import browser, checkout, language, stripe_api
 from orders.models import Order, TimelineEntry
 from orders.views import visible_orders

@@ -15,7 +15,8 @@ from django.urls import reverse
 
 from fulfillment import event_types, heartbeats, refusals
 from fulfillment.book_models import BooksCheck, Difference
-from fulfillment.models import Alert, Delivery, Entitlement, StripeEvent, WebhookMinute
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Alert, Entitlement, StripeEvent, WebhookMinute
 from orders import stripe_api
 from orders.models import Order, OrderLine, is_reference
 

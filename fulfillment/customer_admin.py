@@ -14,8 +14,8 @@ from accounts.addresses import normalize
 from fulfillment import admin_pages, customers, give_pages, hurry, lost_link
 from fulfillment.customer_models import Customer
 from fulfillment.customers import Person
+from fulfillment.delivery_models import Delivery
 from fulfillment.mail_pages import PERMISSION, ReasonForm
-from fulfillment.models import Delivery
 from orders.admin import ReadOnly
 
 PAGE = "admin:fulfillment_customer_person"

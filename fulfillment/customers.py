@@ -12,8 +12,9 @@ from accounts import mail_choices
 from accounts.models import User, proven_emails, proven_owners
 from catalog import money
 from fulfillment.access import Actor, held, held_by_guest
+from fulfillment.delivery_models import Delivery
 from fulfillment.erase import orders_of
-from fulfillment.models import Delivery, Download, Entitlement, EntitlementQuerySet
+from fulfillment.models import Download, Entitlement, EntitlementQuerySet
 from orders import stripe_api
 from orders.models import NOBODY, Order, OrderQuerySet
 

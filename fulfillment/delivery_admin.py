@@ -15,10 +15,10 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from fulfillment import admin_pages, hurry
+from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.long_lists import UncountedPaginator
 from fulfillment.mail_pages import PERMISSION, ReasonForm
 from fulfillment.mail_preview import preview
-from fulfillment.models import Delivery, DeliveryAttempt
 from fulfillment.moments import moment
 from orders.admin import ReadOnly
 

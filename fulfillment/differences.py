@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from catalog import money
 from fulfillment.access import right_of
 from fulfillment.book_models import Difference
+from fulfillment.delivery_models import Delivery
 from fulfillment.hold_models import held_lines
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.models import Entitlement
 from orders import payments
 from orders.facts import Dispute, Facts, Refund
 from orders.models import Order, OrderLine

@@ -11,7 +11,8 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from accounts.models import MailChoice, User, proven_emails, proven_owners
-from fulfillment.models import Delivery, Download, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download, Entitlement, StripeEvent
 from fulfillment.news_models import News
 from orders.billing_models import Billing
 from orders.models import Order, OrderQuerySet, RefundRequest, new_nobody

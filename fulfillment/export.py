@@ -19,7 +19,8 @@ from django.utils import timezone
 from accounts.models import MailChoice, Session, SignIn, User, proven_emails
 from fulfillment import library
 from fulfillment.access import Actor, right_of
-from fulfillment.models import Delivery, DeliveryQuerySet, Download
+from fulfillment.delivery_models import Delivery, DeliveryQuerySet
+from fulfillment.models import Download
 from fulfillment.story import story, with_story
 from fulfillment.visits import LibraryVisit
 from orders.models import Order, OrderLine

@@ -9,7 +9,8 @@ from django.db.models import Q
 
 from accounts.addresses import normalize
 from fulfillment import inbox
-from fulfillment.models import Delivery, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import StripeEvent
 from orders.models import REFERENCE_ALPHABET, Order, OrderQuerySet, RefundRequest, is_reference
 
 LONGEST = 254  # characters, as long as an address

@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 from accounts.addresses import without_addresses
 from accounts.models import User
-from fulfillment.models import Delivery
+from fulfillment.delivery_models import Delivery
 from orders.history import by_hand
 from orders.models import NOBODY, Order
 from storefront.celery import enqueue

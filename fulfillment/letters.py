@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from accounts.models import proven_owners
 from fulfillment import lost_link, news
-from fulfillment.models import Delivery
+from fulfillment.delivery_models import Delivery
 from orders.models import Order
 
 CONTENT: dict[str, Callable[[Delivery], dict[str, Any] | None]] = {

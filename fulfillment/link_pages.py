@@ -12,7 +12,8 @@ from django.views.decorators.http import require_POST, require_safe
 from catalog.models import File
 from fulfillment import library, links, zips
 from fulfillment.access import Actor, may_read
-from fulfillment.models import Delivery, Download
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download
 from fulfillment.resend import resend
 from orders.models import Order
 from orders.views import visible_orders

@@ -18,7 +18,8 @@ from accounts.forms import AddressField
 from accounts.models import proven_owners
 from fulfillment import links
 from fulfillment.access import right_of
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from orders.models import Order, OrderLine, new_reference
 from storefront.celery import enqueue
 

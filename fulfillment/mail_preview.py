@@ -9,9 +9,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from fulfillment.announce import still_true
+from fulfillment.delivery_models import Delivery
 from fulfillment.letters import NothingToTell
 from fulfillment.mails import compose
-from fulfillment.models import Delivery
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from django.utils import translation
 from catalog import money
 from fulfillment import letters, links
 from fulfillment.access import right_of
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from orders import language
 from orders.models import Order, OrderLine
 

@@ -8,9 +8,9 @@ from django.db.models.functions import Now
 from fulfillment import books, outbox
 from fulfillment.book_models import Difference
 from fulfillment.both_sides import Payment, look_at
+from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.differences import Found
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, DeliveryAttempt
 from fulfillment.resend import ResendRefused, resend_order
 from orders import stripe_api
 from orders.models import Order

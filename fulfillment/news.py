@@ -15,7 +15,8 @@ from accounts import mail_choices
 from accounts.models import User
 from catalog.models import Edition
 from fulfillment import links
-from fulfillment.models import Delivery, Entitlement, EntitlementQuerySet
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement, EntitlementQuerySet
 from fulfillment.news_models import Announcement, News
 from orders.models import new_reference
 from storefront.celery import enqueue

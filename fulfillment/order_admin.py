@@ -23,7 +23,8 @@ from fulfillment import (
     replay_pages,
     timeline,
 )
-from fulfillment.models import Delivery, Download, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download, Entitlement
 from orders.admin import OrderAdmin
 from orders.models import Order
 

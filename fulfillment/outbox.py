@@ -13,8 +13,8 @@ from django.utils import timezone
 from accounts.addresses import without_addresses
 from fulfillment import measures, smtp
 from fulfillment.announce import still_true
+from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.mails import compose
-from fulfillment.models import Delivery, DeliveryAttempt
 from orders.models import Order, TimelineEntry
 from storefront import trace
 

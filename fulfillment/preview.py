@@ -7,7 +7,8 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from fulfillment.converge import converge
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from orders import stripe_api
 from orders.facts import Facts
 from orders.models import Order, TimelineEntry

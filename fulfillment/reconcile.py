@@ -9,8 +9,9 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from fulfillment import event_types, inbox
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Cursor, Delivery, Entitlement, StripeEvent
+from fulfillment.models import Cursor, Entitlement, StripeEvent
 from fulfillment.preview import preview
 from orders import stripe_api
 from orders.facts import ListedSession

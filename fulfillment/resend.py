@@ -10,7 +10,8 @@ from django.utils.translation import gettext as _
 
 from accounts.addresses import masked, normalize, without_addresses
 from fulfillment import links
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from orders.models import Order, TimelineEntry
 from storefront.celery import enqueue
 

@@ -9,7 +9,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from accounts.models import SignIn
-from fulfillment.models import Delivery, Download, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download, StripeEvent
 from orders.models import Order
 
 BATCH = 1000  # rows in one statement, so that no lock is held for long

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.smtp import EmailBackend
 
-from fulfillment.models import DeliveryAttempt
+from fulfillment.delivery_models import DeliveryAttempt
 
 Outcome = DeliveryAttempt.Outcome
 

@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from catalog import money
 from catalog.models import Edition
 from fulfillment.access import right_of
-from fulfillment.models import Delivery, Download
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download
 from orders.models import Order, OrderQuerySet, TimelineEntry
 
 Kind = TimelineEntry.Kind

@@ -8,7 +8,8 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 
 from fulfillment import heartbeats
-from fulfillment.models import Delivery, DeliveryAttempt, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery, DeliveryAttempt
+from fulfillment.models import Entitlement, StripeEvent
 from orders import stripe_api
 from orders.models import Order, OrderLine
 

@@ -15,8 +15,9 @@ from catalog import covers, samples, upload_checks
 from catalog.models import Product
 from catalog.sample_models import Sample
 from fulfillment import alerts, inbox, measures, news, outbox, refunding
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, StripeEvent
+from fulfillment.models import StripeEvent
 from orders import checkout, payments, refunds, stripe_api
 from orders.models import Order, RefundRequest
 from storefront import trace

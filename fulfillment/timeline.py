@@ -10,7 +10,8 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts.addresses import without_addresses
-from fulfillment.models import Delivery, DeliveryAttempt, Download, StripeEvent
+from fulfillment.delivery_models import Delivery, DeliveryAttempt
+from fulfillment.models import Download, StripeEvent
 from fulfillment.story import first_downloads
 from orders.models import Order, RefundRequest, TimelineEntry
 

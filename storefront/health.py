@@ -13,7 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from fulfillment import heartbeats
-from fulfillment.models import Delivery, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import StripeEvent
 
 LATE = timedelta(minutes=5)
 LOOK_AGAIN = 5  # seconds: reading all migrations takes a tenth of one

@@ -21,8 +21,9 @@ from prometheus_client.registry import Collector
 
 from fulfillment import heartbeats, measures
 from fulfillment.book_models import Difference
+from fulfillment.delivery_models import Delivery
 from fulfillment.event_types import label
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.models import Entitlement, StripeEvent
 from orders.models import Order
 
 # A proxy adds at least one of these, and then the address is the proxy's own.

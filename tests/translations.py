@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import extract
@@ -71,8 +72,9 @@ def compiled(language: str) -> Catalog:
     with (folder(language) / "django.mo").open("rb") as file:
         catalog = read_mo(file)
     for message in catalog:
-        if isinstance(message.context, bytes):  # Babel decodes everything but this
-            message.context = message.context.decode()
+        context: Any = message.context  # Babel decodes everything but this
+        if isinstance(context, bytes):
+            message.context = context.decode()
     return catalog
 
 

@@ -9,9 +9,10 @@ from django.test import Client
 
 from accounts.addresses import masked
 from fulfillment import links
+from fulfillment.delivery_models import Delivery
 from fulfillment.erase import erase_address
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.models import Entitlement
 from orders.models import Order
 from sandbox.world.server import World
 from tests.factories import OrderFactory, UserFactory

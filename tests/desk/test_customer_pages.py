@@ -16,7 +16,8 @@ from accounts.mail_choices import choose
 from accounts.models import SignIn, User
 from fulfillment import customers, library
 from fulfillment.access import Actor
-from fulfillment.models import Delivery, Download, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download, Entitlement
 from fulfillment.sweep import sweep
 from orders.models import Order, new_nobody
 from sandbox.world.server import World

@@ -16,7 +16,8 @@ from catalog import storage_look
 from catalog.storage_models import StorageLook
 from catalog.view_models import ProductViews
 from fulfillment import heartbeats, tasks
-from fulfillment.models import Cursor, Delivery, Heartbeat, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Cursor, Heartbeat, StripeEvent
 from orders import figures
 from orders.models import Order
 from tests.desk.test_who_may import dump

@@ -12,8 +12,9 @@ from django.utils import timezone
 
 from accounts import mail_choices
 from fulfillment import lost_link, mail_preview, outbox
+from fulfillment.delivery_models import Delivery
 from fulfillment.mails import compose
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.models import Entitlement
 from fulfillment.news_models import News
 from fulfillment.sweep import sweep
 from orders.models import Order, new_nobody

@@ -14,7 +14,8 @@ from accounts.models import User
 from catalog.models import Product
 from fulfillment import books, giving, links
 from fulfillment.access import Actor, may_read
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from fulfillment.stuck import find_stuck
 from fulfillment.sweep import sweep
 from orders.models import Order, is_reference, reference_of

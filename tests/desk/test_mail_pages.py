@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from accounts.addresses import masked
 from fulfillment import links, outbox
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from orders.models import Order
 from sandbox.world.server import World
 from tests.steps import GUEST

@@ -7,7 +7,8 @@ import pytest
 from django.contrib import admin
 from django.test import Client
 
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from orders.models import Order, OrderLine, RefundRequest, TimelineEntry
 
 pytestmark = pytest.mark.django_db

@@ -12,7 +12,7 @@ from django.db.models import F
 from django.test import Client
 
 from fulfillment.book_models import BooksCheck, Difference
-from fulfillment.models import Delivery
+from fulfillment.delivery_models import Delivery
 from fulfillment.sweep import Swept, sweep_mail, sweep_money
 from orders.models import Order
 from sandbox.world.server import World

@@ -21,8 +21,9 @@ from pytest_django import Settings
 
 from fulfillment import alerts, conditions, refusals
 from fulfillment.book_models import BooksCheck, Difference
+from fulfillment.delivery_models import Delivery
 from fulfillment.event_types import FRAUD_WARNING
-from fulfillment.models import Alert, Delivery, Entitlement, Heartbeat, StripeEvent, WebhookMinute
+from fulfillment.models import Alert, Entitlement, Heartbeat, StripeEvent, WebhookMinute
 from fulfillment.sweep import sweep
 from orders.models import Order
 from sandbox.world.server import World

@@ -12,7 +12,8 @@ from pytest_django import Settings
 
 from fulfillment import inbox, links, outbox
 from fulfillment.buying import give_free
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement, StripeEvent
 from fulfillment.sweep import sweep
 from orders import checkout
 from orders.models import Order

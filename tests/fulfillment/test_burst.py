@@ -10,7 +10,8 @@ from django.test import Client
 from django.utils import timezone
 
 from fulfillment import burst
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement, StripeEvent
 from orders.models import Order
 from sandbox.world.server import World
 from tests.factories import ProductFactory

@@ -6,7 +6,8 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from fulfillment.buying import give_free
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from orders.models import Order
 from sandbox.world.server import World
 from tests.factories import EditionFactory, FileFactory, OrderFactory, ProductFactory, UserFactory

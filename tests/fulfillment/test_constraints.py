@@ -10,7 +10,8 @@ from django.db.models import ProtectedError
 from django.utils import timezone
 
 from catalog.models import File
-from fulfillment.models import Delivery, DeliveryAttempt, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery, DeliveryAttempt
+from fulfillment.models import Entitlement, StripeEvent
 from orders.models import Order, OrderLine, RefundRequest
 from tests.factories import OrderFactory, ProductFactory
 

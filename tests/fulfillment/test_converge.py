@@ -8,8 +8,9 @@ import pytest
 from django.test import Client
 
 from fulfillment.converge import converge
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.models import Entitlement
 from orders import stripe_api
 from orders.facts import Dispute, Facts, NewSession, PaidLine, Refund, SessionLine
 from orders.models import Order

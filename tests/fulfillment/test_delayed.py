@@ -10,8 +10,9 @@ from django.test import Client
 from django.utils import timezone
 
 from fulfillment import conditions, mails, outbox
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.models import Entitlement, StripeEvent
 from fulfillment.resend import resend_order
 from fulfillment.stuck import find_stuck
 from fulfillment.sweep import sweep

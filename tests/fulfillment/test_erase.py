@@ -15,9 +15,10 @@ from accounts.models import MailChoice, Session, SignIn, User
 from fulfillment import lost_link, outbox
 from fulfillment.access import Actor, held
 from fulfillment.books import look_again
+from fulfillment.delivery_models import Delivery
 from fulfillment.erase import EraseRefused, erase_account, erase_address
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Download, StripeEvent
+from fulfillment.models import Download, StripeEvent
 from fulfillment.news_models import News
 from fulfillment.resend import ResendRefused, resend_order
 from fulfillment.sweep import sweep

@@ -9,7 +9,8 @@ from pytest_django import Settings
 from accounts.models import SignIn, User
 from fulfillment import evidence
 from fulfillment.converge import deliver
-from fulfillment.models import Delivery, Download, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download, Entitlement
 from orders.disputes import FIELD_LIMIT, TOTAL_LIMIT
 from orders.models import Order
 from sandbox.world.server import World

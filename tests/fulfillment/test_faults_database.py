@@ -17,8 +17,9 @@ from django.test import Client
 from django.utils import timezone
 
 from fulfillment import inbox, outbox
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.models import Entitlement, StripeEvent
 from fulfillment.sweep import sweep
 from orders.models import Order, OrderLine
 from sandbox.world.server import World

@@ -10,7 +10,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fulfillment import outbox
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from fulfillment.sweep import sweep
 from orders.models import Order
 from sandbox.world.server import World

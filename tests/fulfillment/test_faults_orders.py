@@ -12,7 +12,8 @@ from django.utils import timezone
 
 from catalog.models import Edition, File, Product
 from fulfillment import inbox
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement, StripeEvent
 from fulfillment.sweep import sweep
 from orders.models import Order
 from sandbox.world.server import World

@@ -15,7 +15,8 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from fulfillment import inbox, outbox
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement, StripeEvent
 from fulfillment.sweep import sweep
 from orders.models import Order
 from sandbox.world.server import World

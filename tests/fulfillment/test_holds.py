@@ -16,11 +16,12 @@ from fulfillment.book_models import Difference
 from fulfillment.both_sides import look_at
 from fulfillment.buying import give_free
 from fulfillment.converge import converge
+from fulfillment.delivery_models import Delivery
 from fulfillment.erase import erase_address
 from fulfillment.fulfill import fulfill
 from fulfillment.hold_models import Hold
 from fulfillment.lost_link import content
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.models import Entitlement
 from fulfillment.reconcile import reconcile
 from fulfillment.sweep import sweep
 from orders import checkout, stripe_api

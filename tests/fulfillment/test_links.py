@@ -10,7 +10,8 @@ from django.core import mail
 from django.test import Client
 
 from fulfillment import links, outbox
-from fulfillment.models import Delivery, Download, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download, Entitlement
 from fulfillment.resend import AT_MOST_EVERY, resend
 from orders.models import Order
 from tests.factories import PDF, FileFactory, OrderFactory, ProductFactory

@@ -14,7 +14,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fulfillment import alerts, lost_link, outbox, retention
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from fulfillment.stuck import find_stuck
 from fulfillment.sweep import sweep
 from orders.models import Order

@@ -11,8 +11,8 @@ from pytest_django import Settings
 
 from fulfillment import outbox
 from fulfillment.converge import converge
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery
 from fulfillment.resend import resend_order
 from orders.models import Order
 from sandbox.world.server import World

@@ -16,7 +16,8 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from accounts import mail_choices
 from catalog.models import Edition, Product
 from fulfillment import news, outbox
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement
 from fulfillment.news_models import Announcement, News
 from fulfillment.sweep import sweep
 from orders.models import Order

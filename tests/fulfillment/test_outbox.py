@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fulfillment import outbox
-from fulfillment.models import Delivery, DeliveryAttempt
+from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.smtp import Result
 from orders.models import Order, OrderLine
 from sandbox.world.server import World

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement, StripeEvent
 from fulfillment.sweep import sweep
 from orders.models import Order, TimelineEntry
 from sandbox.world.server import World

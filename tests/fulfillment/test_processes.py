@@ -13,7 +13,8 @@ from django.db.models import F
 from django.test import Client
 
 from fulfillment import alerts
-from fulfillment.models import Alert, Delivery, Entitlement, Heartbeat, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Alert, Entitlement, Heartbeat, StripeEvent
 from orders.models import Order
 from sandbox.world.server import World
 from tests.factories import ProductFactory

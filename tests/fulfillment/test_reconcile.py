@@ -14,7 +14,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from fulfillment.models import Cursor, Delivery, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Cursor, Entitlement, StripeEvent
 from fulfillment.reconcile import OVERLAP, SLICE, reconcile
 from fulfillment.sweep import sweep
 from orders import stripe_api

@@ -14,8 +14,9 @@ from django.utils import timezone
 from accounts.models import User
 from catalog.models import Product
 from fulfillment import conditions, mails, outbox
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.models import Entitlement
 from fulfillment.stuck import find_stuck
 from orders import checkout, stripe_api
 from orders.facts import Refund

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from catalog.models import Product
 from fulfillment import inbox, replay
-from fulfillment.models import Alert, Cursor, Delivery, Entitlement, Heartbeat, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Alert, Cursor, Entitlement, Heartbeat, StripeEvent
 from fulfillment.preview import difference
 from fulfillment.reconcile import reconcile
 from fulfillment.sweep import sweep

@@ -16,8 +16,9 @@ from accounts.addresses import masked
 from accounts.models import User
 from fulfillment import outbox
 from fulfillment.converge import deliver
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.models import Entitlement
 from fulfillment.resend import ResendRefused, resend_order
 from orders.models import Order
 from sandbox.world.server import World

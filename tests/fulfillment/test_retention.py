@@ -12,7 +12,8 @@ from pytest_django import Settings
 
 from accounts.models import SignIn
 from fulfillment import inbox, retention
-from fulfillment.models import Delivery, Download, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download, Entitlement, StripeEvent
 from orders.models import Order
 from sandbox.world.server import World
 from storefront.celery import app

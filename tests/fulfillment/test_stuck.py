@@ -9,7 +9,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from fulfillment.models import Delivery, Entitlement, Heartbeat, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement, Heartbeat, StripeEvent
 from fulfillment.stuck import Stuck, find_stuck
 from fulfillment.sweep import sweep
 from orders.models import Order

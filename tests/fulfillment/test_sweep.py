@@ -28,8 +28,9 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from catalog import samples
 from catalog.models import Product
 from catalog.sample_models import Sample
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.models import Entitlement, StripeEvent
 from fulfillment.sweep import Swept, _events_open, sweep, sweep_covers, sweep_mail, sweep_money, sweep_news
 from orders.models import Order
 from sandbox.parts import web_command

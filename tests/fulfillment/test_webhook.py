@@ -10,7 +10,8 @@ import pytest
 from django.test import Client
 from pytest_django import Settings
 
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Entitlement, StripeEvent
 from orders.models import Order
 from sandbox.world.server import World
 from tests.factories import ProductFactory

@@ -11,8 +11,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fulfillment import links, outbox
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.models import Entitlement
 from fulfillment.resend import ResendRefused, resend_order
 from fulfillment.sweep import sweep
 from orders.models import Order

@@ -11,8 +11,9 @@ from django.test import Client
 
 from catalog.models import StripePrice
 from fulfillment.converge import converge
+from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
-from fulfillment.models import Delivery, Entitlement, StripeEvent
+from fulfillment.models import Entitlement, StripeEvent
 from fulfillment.sweep import sweep
 from orders import matching, stripe_api
 from orders.facts import NewSession, PaidLine, SessionLine

@@ -14,8 +14,8 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 
 from fulfillment import giving, holds, inbox, outbox
+from fulfillment.delivery_models import Delivery
 from fulfillment.lost_link import ask as ask_for_all
-from fulfillment.models import Delivery
 from fulfillment.news_models import Announcement
 from fulfillment.reconcile import reconcile
 from fulfillment.replay import Selection, replay

@@ -8,7 +8,8 @@ from functools import partial
 
 from django.db import connection
 
-from fulfillment.models import Delivery, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import StripeEvent
 from fulfillment.news_models import Announcement, News
 from fulfillment.replay import Selection, replay
 from fulfillment.sweep import sweep

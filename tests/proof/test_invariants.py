@@ -14,7 +14,8 @@ from django.test import Client
 from django.utils import timezone
 
 from fulfillment import outbox
-from fulfillment.models import Delivery, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import StripeEvent
 from fulfillment.sweep import Swept, sweep_mail, sweep_money
 from orders.models import Order
 from sandbox.world.server import World

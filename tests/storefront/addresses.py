@@ -15,7 +15,8 @@ from accounts import mail_choices
 from accounts.models import Session, User
 from catalog.models import Product
 from fulfillment import links
-from fulfillment.models import Delivery, Download, Entitlement, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Download, Entitlement, StripeEvent
 from orders.billing_models import Billing
 from orders.models import Order
 from tests.factories import CategoryFactory, OrderFactory, ProductFactory, UserFactory

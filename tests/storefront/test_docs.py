@@ -17,7 +17,7 @@ from pytest_django import Settings
 from ruamel.yaml import YAML
 
 from fulfillment.conditions import CONDITIONS
-from fulfillment.models import Delivery
+from fulfillment.delivery_models import Delivery
 from sandbox.world.server import World
 from tests.factories import ProductFactory
 from tests.steps import buy, report

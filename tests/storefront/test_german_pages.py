@@ -18,8 +18,9 @@ from accounts.models import User
 from catalog.models import File, Product
 from catalog.sample_models import Sample
 from fulfillment import links
+from fulfillment.delivery_models import Delivery
 from fulfillment.mails import compose
-from fulfillment.models import Delivery, Download, Entitlement
+from fulfillment.models import Download, Entitlement
 from fulfillment.news_models import News
 from fulfillment.visits import LibraryVisit
 from orders.billing_models import Billing

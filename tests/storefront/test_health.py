@@ -8,7 +8,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fulfillment.models import Delivery, Heartbeat, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import Heartbeat, StripeEvent
 from storefront.health import _Schema
 from tests.factories import OrderFactory
 from tests.steps import GUEST, post_event

@@ -16,8 +16,9 @@ from django.views import defaults
 from accounts.models import User
 from catalog.models import Category, Product
 from fulfillment import links
+from fulfillment.delivery_models import Delivery
 from fulfillment.mails import compose
-from fulfillment.models import Delivery, Entitlement
+from fulfillment.models import Entitlement
 from orders.models import Order
 from tests.factories import CategoryFactory, EditionFactory, FileFactory, OrderFactory, ProductFactory, UserFactory
 from tests.steps import body_of

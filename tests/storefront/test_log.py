@@ -17,7 +17,8 @@ from kombu import Queue
 from pytest_django import Settings
 
 from fulfillment import links, outbox
-from fulfillment.models import Delivery, StripeEvent
+from fulfillment.delivery_models import Delivery
+from fulfillment.models import StripeEvent
 from sandbox.world.server import World
 from storefront import trace
 from storefront.celery import app, enqueue, wakeups

@@ -20,8 +20,9 @@ from pytest_django import Settings
 from fulfillment import measures, outbox
 from fulfillment.book_models import Difference
 from fulfillment.converge import converge
+from fulfillment.delivery_models import Delivery
 from fulfillment.event_types import label
-from fulfillment.models import Delivery, Entitlement, Heartbeat, StripeEvent
+from fulfillment.models import Entitlement, Heartbeat, StripeEvent
 from fulfillment.sweep import sweep
 from orders import stripe_api
 from orders.models import Order

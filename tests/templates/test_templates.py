@@ -8,7 +8,7 @@ from django.conf import settings
 from django.template.loader import get_template
 
 from fulfillment import mails
-from fulfillment.models import Delivery
+from fulfillment.delivery_models import Delivery
 from orders.models import Order
 from tests.factories import OrderFactory, ProductFactory
 
