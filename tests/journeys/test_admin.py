@@ -74,7 +74,7 @@ def test_f56_the_owner_publishes_a_shopper_buys_and_keeps_it_when_it_is_withdraw
     keep(page, "admin-order")
 
     page.goto(f"{shop.url}/admin/catalog/product/")
-    page.get_by_role("link", name="Paper Lamps").click()
+    page.get_by_role("link", name="Paper Lamps", exact=True).click()
     keep(page, "admin-product-published")
     page.get_by_label("Status").select_option(label="Archived")
     page.get_by_role("button", name="Save", exact=True).click()

@@ -39,7 +39,8 @@ def test_link_is_made_with_the_slug_and_a_price_that_the_shop_knows(world: World
     link = payment_links.make(product)
     there = dashboard(world).payment_links.retrieve(link.link_id)
     [line] = dashboard(world).payment_links.line_items.list(link.link_id, params={"expand": ["data.price.product"]})
-    assert (there.active, there.url, there.metadata.to_dict()) == (True, link.url, {"product_slug": "knots"})
+    mark = {"product_slug": "knots", "storefront_site": "localhost"}
+    assert (there.active, there.url, there.metadata.to_dict()) == (True, link.url, mark)
     assert there.after_completion.redirect.url == "http://localhost/checkout/done/?session_id={CHECKOUT_SESSION_ID}"
     assert (line.price.unit_amount, line.price.currency, line.quantity) == (1250, "eur", 1)
     assert (line.price.product.name, line.price.metadata.to_dict()) == ("Knots", {"product_slug": "knots"})

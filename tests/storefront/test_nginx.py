@@ -213,7 +213,7 @@ def test_s55_download_comes_from_nginx_with_what_the_shop_said_about_it(front: F
         "Content-Security-Policy": "default-src 'none'; sandbox",
         "X-Content-Type-Options": "nosniff",
         "X-Robots-Tag": "noindex",
-        "Strict-Transport-Security": "max-age=31536000; includeSubDomains; preload",
+        "Strict-Transport-Security": "max-age=31536000",
     }
     assert {name: headers.get_all(name) for name in once} == {name: [value] for name, value in once.items()}
     assert len(headers.get_all("X-Request-ID", [])) == 1
