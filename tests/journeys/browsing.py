@@ -16,6 +16,7 @@ HERE = {"127.0.0.1", "localhost"}
 SERIOUS = {"serious", "critical"}
 # No style sheets read ahead: of one with @import, as the admin's, axe makes inline ones, which our policy blocks.
 LIGHT: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 DARK = {**LIGHT, "runOnly": ["color-contrast"]}  # the dark differs in nothing but its colours
 
 
@@ -107,6 +108,7 @@ def barriers(page: Page) -> list[str]:
     found = []
     for size in (WIDE, PHONE):
         page.set_viewport_size(size)
+        page.evaluate(DRAWN)  # the page's own script hears of the new size with the next frame
         page.emulate_media(color_scheme="light", reduced_motion="reduce")
         found += [f"{size['width']} light: {told}" for told in _violations(page, LIGHT)]
         page.emulate_media(color_scheme="dark")
