@@ -82,7 +82,13 @@ class Bucket:
             self.judged.append((method, path, verdict))
             if verdict != "ok":
                 return _answer(start_response, "403 Forbidden", f"<Error><Code>{verdict}</Code></Error>".encode())
-        answer: Iterable[bytes] = self.moto(environ, start_response)
+        allowed = self._allowed(environ, method)
+
+        def answered(status: str, headers: list[tuple[str, str]], failure: Any = None) -> Any:
+            kept = [one for one in headers if not one[0].lower().startswith("access-control-")]
+            return start_response(status, [*kept, *allowed], failure)
+
+        answer: Iterable[bytes] = self.moto(environ, answered)
         return answer
 
     def _fail(self, environ: dict[str, Any], start_response: Any, fault: int | str) -> Iterable[bytes]:
@@ -97,17 +103,22 @@ class Bucket:
         return _answer(start_response, f"{fault} Fault", b"<Error><Code>Fault</Code></Error>")
 
     def _preflight(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """As the bucket's own rules say."""
+        allowed = self._allowed(environ, environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD", ""))
+        if not allowed:
+            return _answer(start_response, "403 Forbidden", b"")
+        start_response("204 No Content", allowed)
+        return []
+
+    def _allowed(self, environ: dict[str, Any], method: str) -> list[tuple[str, str]]:
+        """What a browser is told of another origin's request, as the bucket's own rules say."""
+        origin = environ.get("HTTP_ORIGIN", "")
         try:
-            rules = self.client.get_bucket_cors(Bucket=BUCKET)["CORSRules"]
+            rules = self.client.get_bucket_cors(Bucket=BUCKET)["CORSRules"] if origin else []
         except self.client.exceptions.ClientError:
             rules = []
-        origin, wanted = environ.get("HTTP_ORIGIN", ""), environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD", "")
-        if any(origin in rule["AllowedOrigins"] and wanted in rule["AllowedMethods"] for rule in rules):
-            allowed = [("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Methods", wanted)]
-            start_response("204 No Content", allowed)
+        if not any(origin in rule["AllowedOrigins"] and method in rule["AllowedMethods"] for rule in rules):
             return []
-        return _answer(start_response, "403 Forbidden", b"")
+        return [("Access-Control-Allow-Origin", origin), ("Access-Control-Allow-Methods", method)]
 
     @cached_property
     def moto(self) -> Any:

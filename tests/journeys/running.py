@@ -10,9 +10,9 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,6 +49,7 @@ class Shop:
     url: str
     world_url: str
     var: Path
+    given: Mapping[str, str] = field(default_factory=dict)  # settings that its runner was started with
 
     def control(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """The sandbox's control API: gets without a body, else posts."""
@@ -82,7 +83,7 @@ class Shop:
         done = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=PROJECT,
-            env={**surroundings(), **self.settings()},
+            env={**surroundings(), **self.given, **self.settings()},
             capture_output=True,
             text=True,
             check=True,
@@ -131,17 +132,18 @@ def until(look: Callable[[], Found | None], what: str, seconds: float = 20) -> F
 
 
 @contextmanager
-def running_shop(folder: Path) -> Iterator[Shop]:
-    """Start the runner as `make run` does; at the end Ctrl-C must end it with 0 and leave no process behind."""
+def running_shop(folder: Path, **settings: str) -> Iterator[Shop]:
+    """Start the runner as `make run` does, with these settings in its environment; at the end Ctrl-C must end it with
+    0 and leave no process behind."""
     var, log, port = folder / "var", folder / "run.log", free_port()
-    environment = {**surroundings(), "VAR": str(var), "PORT": str(port)}
+    environment = {**surroundings(), "VAR": str(var), "PORT": str(port), **settings}
     command = [sys.executable, "-m", "sandbox.run"]
     with log.open("wb") as output:
         runner = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=output, stderr=subprocess.STDOUT)
     try:
         until(lambda: "  ready in " in log.read_text() or runner.poll() is not None, "lines saying ready", seconds=120)
         assert runner.poll() is None, log.read_text()
-        yield Shop(url=f"http://127.0.0.1:{port}", world_url=f"http://127.0.0.1:{port + 1}", var=var)
+        yield Shop(url=f"http://127.0.0.1:{port}", world_url=f"http://127.0.0.1:{port + 1}", var=var, given=settings)
         family = descendants(runner.pid)
     finally:
         runner.send_signal(signal.SIGINT)
