@@ -61,7 +61,7 @@ class UserAdmin(DjangoUserAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         allowed = super().has_delete_permission(request, obj)
-        return allowed and (obj is None or may_change(signed_in(request), obj))
+        return allowed and (obj is None or (may_change(signed_in(request), obj) and obj != request.user))
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Single permissions are for those who may do everything; all others give roles."""
@@ -78,7 +78,9 @@ class UserAdmin(DjangoUserAdmin):
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        return ("as_customer", "last_login", "date_joined") if obj else ()
+        """What one may do oneself, somebody else changes: a wrong tick would shut the only owner out."""
+        own = ("is_active", "is_staff", "groups", "is_superuser") if obj == request.user else ()
+        return ("as_customer", "last_login", "date_joined", *own) if obj else ()
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":

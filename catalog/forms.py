@@ -138,6 +138,12 @@ class ProductForm(forms.ModelForm):
                 cleaned["price"] = money.parse(cleaned["price"], cleaned.get("currency", self.instance.currency))
             except ValidationError as error:
                 self.add_error("price", error)
+        if cleaned.get("as_new_edition") and not self.new and not {"new_files", "uploads"} & set(self.errors):
+            said = _("Choose the files of the new edition above, or take this tick away.")
+            self.add_error("as_new_edition", ValidationError(said, code="files"))
+        elif cleaned.get("edition_notes") and not cleaned.get("as_new_edition") and self.instance.pk and not self.new:
+            said = _("This tells of a new edition: choose its files above, and tick the box.")
+            self.add_error("edition_notes", ValidationError(said, code="files"))
         if cleaned.get("status") == Product.Status.PUBLISHED and not self._will_have_files():
             self.add_error("status", publishing.NO_FILE)
         return cleaned

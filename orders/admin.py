@@ -79,6 +79,7 @@ class AttentionFilter(admin.SimpleListFilter):
 class OrderAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ("reference", "email", "state", "amount", "source", "attention", "created_at")
     list_filter = (AttentionFilter, "state", "source", "dispute", "livemode")
+    view_on_site = False  # an order's own page is its buyer's
     search_fields = ("=reference",)  # fulfillment.finding looks for more
     search_help_text = _(
         "E-mail address or its beginning, order number, the last four digits of a card (or: visa 4242), or an id of "

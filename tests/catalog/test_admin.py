@@ -344,6 +344,15 @@ def test_files_may_be_a_new_edition(client: Client, change: Send) -> None:
     ]
 
 
+def test_what_is_said_of_a_new_edition_is_not_lost_when_its_files_are_missing(change: Send) -> None:
+    product = ProductFactory()
+    found = errors(change(product, as_new_edition="on", edition_notes="Now better."))
+    assert found == {"as_new_edition": ["Choose the files of the new edition above, or take this tick away."]}
+    found = errors(change(product, edition_notes="Now better."))
+    assert found == {"edition_notes": ["This tells of a new edition: choose its files above, and tick the box."]}
+    assert product.editions.count() == 1
+
+
 def test_file_for_an_unpublished_edition_publishes_nothing(change: Send) -> None:
     product = ProductFactory(content=None, status=Product.Status.DRAFT)
     FileFactory(edition=EditionFactory(product=product, published_at=None))

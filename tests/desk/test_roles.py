@@ -319,6 +319,16 @@ def test_owner_gives_a_role(person: Callable[..., Client]) -> None:
     assert (new.is_staff, list(new.groups.all())) == (True, [group("Editor")])
 
 
+@pytest.mark.parametrize("fields", [{}, {"is_superuser": True}])
+def test_nobody_shuts_themselves_out(person: Callable[..., Client], fields: dict[str, bool]) -> None:
+    client = person("Owner", **fields)
+    me = User.objects.get(pk=client.session["_auth_user_id"])
+    assert change(client, me, is_active="", is_staff="", groups=[]) == 302
+    assert client.post(f"/admin/accounts/user/{me.pk}/delete/", {"post": "yes"}).status_code == 403
+    me.refresh_from_db()
+    assert (me.is_active, me.is_staff, list(me.groups.all())) == (True, True, [group("Owner")])
+
+
 def test_s60_owner_makes_nobody_a_superuser(person: Callable[..., Client]) -> None:
     new = UserFactory()
     page = person("Owner").get(f"/admin/accounts/user/{new.pk}/change/")
