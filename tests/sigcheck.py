@@ -147,10 +147,16 @@ def _answer(start_response: Any, status: str, body: bytes) -> Iterable[bytes]:
     return [body]
 
 
+class Unbuffered(Handler):
+    """boto says `Expect: 100-continue` and waits a second for the answer: it must not lie in a buffer."""
+
+    wbufsize = 0
+
+
 @contextmanager
 def running_bucket() -> Iterator[Bucket]:
     bucket = Bucket()
-    server = make_server("127.0.0.1", 0, bucket, threaded=True, request_handler=Handler)
+    server = make_server("127.0.0.1", 0, bucket, threaded=True, request_handler=Unbuffered)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
     bucket.origin = f"http://127.0.0.1:{server.server_port}"
