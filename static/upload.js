@@ -98,7 +98,9 @@
       const status = await put(file, number, address);
       if (status >= 200 && status < 300) return;
       if (file.removed) return;
-      if (status === 0 || status >= 500) show(file, words.waiting);
+      // The shop gave a new address each time, so there is a connection: to the storage alone it does not go.
+      if (tries > 1 && !address.startsWith("/")) warn(file, words.storage);
+      else if (status === 0 || status >= 500) show(file, words.waiting);
       if (tries > 0 || status === 0) await rest(tries);
       // An address may be too old by now; and the shop says what is wrong, if it knows.
       address = (await ask(file, `${file.id}/parts/`, { numbers: [number] })).addresses[number];
@@ -187,6 +189,13 @@
 
   const show = (file, text) => {
     if (file.said.textContent !== text) file.said.textContent = text;
+  };
+
+  // Also told to those who do not look at the row.
+  const warn = (file, text) => {
+    show(file, text);
+    const told = `${file.name}: ${text}`;
+    if (live.textContent !== told) live.textContent = told;
   };
 
   const showProgress = (file) => {
