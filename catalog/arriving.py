@@ -107,8 +107,7 @@ def complete(upload: Upload) -> None:
     if upload.state != State.STARTED:
         return
     found = parts.listed(upload)
-    wanted = {number: upload.size_of(number) for number in range(1, upload.parts + 1)}
-    if missing := [number for number, size in wanted.items() if found.get(number) != size]:
+    if missing := [number for number, size in upload.sizes.items() if found.get(number) != size]:
         raise Incomplete(missing)
     with transaction.atomic():
         mine = Upload.objects.filter(pk=upload.pk, state=State.STARTED)

@@ -138,15 +138,21 @@ class ProductForm(forms.ModelForm):
                 cleaned["price"] = money.parse(cleaned["price"], cleaned.get("currency", self.instance.currency))
             except ValidationError as error:
                 self.add_error("price", error)
-        if cleaned.get("as_new_edition") and not self.new and not {"new_files", "uploads"} & set(self.errors):
-            said = _("Choose the files of the new edition above, or take this tick away.")
-            self.add_error("as_new_edition", ValidationError(said, code="files"))
-        elif cleaned.get("edition_notes") and not cleaned.get("as_new_edition") and self.instance.pk and not self.new:
-            said = _("This tells of a new edition: choose its files above, and tick the box.")
-            self.add_error("edition_notes", ValidationError(said, code="files"))
+        self._check_edition(cleaned)
         if cleaned.get("status") == Product.Status.PUBLISHED and not self._will_have_files():
             self.add_error("status", publishing.NO_FILE)
         return cleaned
+
+    def _check_edition(self, cleaned: dict[str, Any]) -> None:
+        """What was said of a new edition is not lost in silence when its files are missing."""
+        if self.new or {"new_files", "uploads"} & set(self.errors):
+            return
+        if cleaned.get("as_new_edition"):
+            said = _("Choose the files of the new edition above, or take this tick away.")
+            self.add_error("as_new_edition", ValidationError(said, code="files"))
+        elif cleaned.get("edition_notes") and self.instance.pk:
+            said = _("This tells of a new edition: choose its files above, and tick the box.")
+            self.add_error("edition_notes", ValidationError(said, code="files"))
 
     def _will_have_files(self) -> bool:
         if {"new_files", "uploads"} & set(self.errors):

@@ -93,3 +93,8 @@ class Upload(models.Model):
     def size_of(self, number: int) -> int:
         """Bytes of one part, counted from 1."""
         return self.part_size if number < self.parts else self.size - (self.parts - 1) * self.part_size
+
+    @property
+    def sizes(self) -> dict[int, int]:
+        """Of every part, by its number."""
+        return {number: self.size_of(number) for number in range(1, self.parts + 1)}

@@ -11,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.decorators import method_decorator
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from fulfillment import admin_pages, hurry
@@ -19,7 +19,7 @@ from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.long_lists import UncountedPaginator
 from fulfillment.mail_pages import PERMISSION, ReasonForm
 from fulfillment.mail_preview import preview
-from fulfillment.moments import moment
+from fulfillment.moments import moment, tried
 from orders.admin import ReadOnly
 
 # Mails are styled where they stand, as mail programs want it. Nothing in one may run, load, be sent or be framed.
@@ -129,9 +129,7 @@ class DeliveryAdmin(ReadOnly, admin.ModelAdmin):
 
 
 def _tries(delivery: Delivery) -> str:
-    said = ngettext("tried once", "tried %(number)s times", delivery.attempts) % {"number": delivery.attempts}
-    if not delivery.attempts:
-        said = _("not tried yet")
+    said = tried(delivery.attempts)
     if delivery.state not in Delivery.DUE_STATES:
         return said
     at = moment(delivery.next_attempt_at)

@@ -8,14 +8,14 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fulfillment import event_types, replay_pages
 from fulfillment.inbox import EVENT_ID
 from fulfillment.long_lists import UncountedPaginator
 from fulfillment.models import StripeEvent
-from fulfillment.moments import moment
+from fulfillment.moments import moment, tried
 from fulfillment.payloads import ids_in, readable
 from orders.admin import ReadOnly
 from orders.models import Order
@@ -97,9 +97,7 @@ class StripeEventAdmin(ReadOnly, admin.ModelAdmin):
 
 
 def _tries(event: StripeEvent) -> str:
-    said = ngettext("tried once", "tried %(number)s times", event.attempts) % {"number": event.attempts}
-    if not event.attempts:
-        said = gettext("not tried yet")
+    said = tried(event.attempts)
     if event.state != StripeEvent.State.RECEIVED:
         return said
     at = moment(event.next_attempt_at)

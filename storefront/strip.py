@@ -118,31 +118,36 @@ def _books(now: datetime) -> Iterator[Part]:
 
 
 def _processes(_now: datetime) -> Iterator[Part]:
+    """Leads to what waits for them."""
+    page = _list("fulfillment_stripeevent", "state__exact=received")
     pulses = heartbeats.pulses()
     silent = [pulse for pulse in pulses if pulse.age > heartbeats.SILENT]
     if not pulses:
-        yield Part(_("Processes"), WATCH, _("no sign of life yet"))
+        yield Part(_("Processes"), WATCH, _("no sign of life yet"), page)
     elif silent:
         told = ", ".join(f"{pulse.name} ({_span(pulse.age.total_seconds())})" for pulse in silent)
-        yield Part(_("Processes"), BAD, _("silent: %(names)s") % {"names": told})
+        yield Part(_("Processes"), BAD, _("silent: %(names)s") % {"names": told}, page)
     else:
-        yield Part(_("Processes"), GOOD, _("all at work: %(names)s") % {"names": ", ".join(p.name for p in pulses)})
+        names = ", ".join(pulse.name for pulse in pulses)
+        yield Part(_("Processes"), GOOD, _("all at work: %(names)s") % {"names": names}, page)
 
 
 def _files(now: datetime) -> Iterator[Part]:
-    found = StorageLook.objects.first()
+    """Leads to the products, each with its files: who may not see files in the admin may see those."""
+    page, found = _list("catalog_product"), StorageLook.objects.first()
     if found is None:
-        yield Part(_("Files"), WATCH, _("nobody has looked yet"))
+        yield Part(_("Files"), WATCH, _("nobody has looked yet"), page)
     elif found.problem:
-        yield Part(_("Files"), BAD, found.problem)
+        yield Part(_("Files"), BAD, found.problem, page)
     elif found.at < now - UNSEEN:
-        yield Part(_("Files"), WATCH, _("last seen %(ago)s") % {"ago": _ago((now - found.at).total_seconds())})
+        seen = _ago((now - found.at).total_seconds())
+        yield Part(_("Files"), WATCH, _("last seen %(ago)s") % {"ago": seen}, page)
     elif found.free is None or not found.size:
-        yield Part(_("Files"), GOOD, _("the storage answers"))
+        yield Part(_("Files"), GOOD, _("the storage answers"), page)
     else:
         left = found.free / found.size
         level = BAD if left < GONE else WATCH if left < SCARCE else GOOD
-        yield Part(_("Files"), level, _("%(size)s free on the disk") % {"size": filesizeformat(found.free)})
+        yield Part(_("Files"), level, _("%(size)s free on the disk") % {"size": filesizeformat(found.free)}, page)
 
 
 def _others(now: datetime) -> Iterator[Part]:
