@@ -77,7 +77,8 @@ def test_s52_the_owner_resumes_orders_and_saves_large_files(
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_text("was changed successfully")).to_be_visible()
     # A sample that is replaced takes its pictures along, also from a page that is open just then.
-    until(lambda: not shop.query("select id from catalog_sample where state in ('wanted', 'replaced')"), "the new sample")
+    on_its_way = "select id from catalog_sample where state in ('wanted', 'replaced')"
+    until(lambda: not shop.query(on_its_way), "the new sample")
 
     shopper = browsing.visitor()
     steps.buy_as_guest(shopper, shop, "Paper Scores", email="scores@example.com")
