@@ -1,5 +1,6 @@
 """Real processes that are paused, ended and killed in the middle of their work."""
 
+import ctypes
 import signal
 import subprocess
 import sys
@@ -141,6 +142,17 @@ def test_f65_sweep_told_to_end_finishes_what_it_has_begun(smtp: World, reported:
     assert sweeping.returncode == 0, output
     assert StripeEvent.objects.get().state == "handled"
     assert states(reported)[:2] == ("paid", ["active"])
+
+
+def test_f65_sweep_ends_though_one_of_its_lanes_took_the_signal(smtp: World, reported: Order) -> None:
+    """The kernel may give a signal to any thread, and Python's handlers run in the first one alone."""
+    environment = process_environment(smtp) | {"SWEEP_GRACE_SECONDS": "0"}
+    with process("manage.py", "sweep", "--watch", "1", environment=environment) as sweeping:
+        wait_until(lambda: states(reported) == ("paid", ["active"], ["sent"]))
+        lane = max(int(thread.name) for thread in Path(f"/proc/{sweeping.pid}/task").iterdir())
+        assert ctypes.CDLL(None).tgkill(sweeping.pid, lane, int(signal.SIGTERM)) == 0
+        output, _ = sweeping.communicate(timeout=30)
+    assert sweeping.returncode == 0, output
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 import logging
 import signal
 import threading
+import time
 from argparse import ArgumentParser
 from collections.abc import Callable
 from functools import partial
@@ -63,8 +64,10 @@ class Command(BaseCommand):
         self.stdout.write(f"sweeping every {seconds:g} s")
         for thread in lanes:
             thread.start()
-        for thread in lanes:
-            thread.join()
+        # Not one join without an end: a signal that another thread took, or that came just before the wait, does
+        # not wake it, and this thread alone runs the handler.
+        while any(thread.is_alive() for thread in lanes):
+            time.sleep(0.2)
 
     def _lane(self, lane: Callable[[sweep.Swept], None], seconds: float, stop: threading.Event) -> None:
         # The lane that paid orders depend on says that the sweep is alive.
