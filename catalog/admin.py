@@ -18,16 +18,21 @@ from django.utils.translation import gettext_lazy as _
 from catalog import (
     bulk_page,
     covers,
+    deleting,
+    edition_admin,  # noqa: F401 - it registers them
     file_order,
+    former_slugs,
     parts,
+    product_history,
     product_pages,
     publishing,
     samples,
+    stale,
     upload_pages,
     uploads,
 )
-from catalog.forms import EditionForm, FileForm, ProductForm
-from catalog.models import Category, Edition, File, Product, StripePrice, Tag
+from catalog.forms import ProductForm
+from catalog.models import Category, Edition, Product, StripePrice, Tag
 from catalog.sample_preview import sample_preview
 
 
@@ -58,8 +63,8 @@ class ProductAdmin(admin.ModelAdmin):
     search_fields = ("name", "slug", "summary")
     prepopulated_fields = {"slug": ("name",)}
     filter_horizontal = ("categories", "tags")
-    readonly_fields = ("cover_now", "files_now", "sample_now", "ready_now")
-    actions = bulk_page.ACTIONS
+    readonly_fields = ("cover_now", "files_now", "sample_now", "ready_now", "deletion")
+    actions = (*bulk_page.ACTIONS, deleting.delete_selected)
     inlines = (StripePriceInline,)
     ordering = ("-created_at",)
     fieldsets = (
@@ -75,7 +80,7 @@ class ProductAdmin(admin.ModelAdmin):
         ),
         (_("Cover"), {"fields": ("cover_now", "cover_image")}),
         (_("Look inside"), {"fields": ("sample_pages", "sample_now")}),
-        (_("On sale"), {"fields": ("status", "ready_now")}),
+        (_("On sale"), {"fields": ("status", "ready_now", "deletion")}),
     )
 
     def get_urls(self) -> list[URLPattern]:
@@ -92,6 +97,27 @@ class ProductAdmin(admin.ModelAdmin):
             return self.fieldsets
         text = ("name", "slug", "summary", "description", "categories", "tags")
         return ((None, {"fields": (*text, "price_display", "files_now", "cover_now", "sample_now", "status")}),)
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """With the stamp of what its form would hold; who sends that form, or deletes the product, is alone with it."""
+        if request.method == "POST":
+            stale.lock(object_id)
+        stamp = stale.stamp(object_id)
+        product: Any = super().get_object(request, object_id, from_field)
+        if product:
+            product.stamp = stamp
+        return product
+
+    def has_delete_permission(self, request: HttpRequest, obj: Product | None = None) -> bool:
+        return not (obj and deleting.why_product_stays(obj)) and super().has_delete_permission(request, obj)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        return deleting.going_along(objs)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        if add:
+            return super().construct_change_message(request, form, formsets, add)
+        return product_history.changes(form, formsets) or []
 
     def get_form(self, request: HttpRequest, obj: Product | None = None, change: bool = False, **kwargs: Any) -> Any:
         form: Any = super().get_form(request, obj, change=change, **kwargs)  # a class of this request's own
@@ -118,11 +144,15 @@ class ProductAdmin(admin.ModelAdmin):
                 form.cover.large_height,
                 False,
             )
+        old_slug = form.initial.get("slug", "") if change else ""
+        has_moved = bool(obj.published_at and old_slug and old_slug != obj.slug)
         with transaction.atomic():
             super().save_model(request, obj, form, change)
+            if has_moved:
+                former_slugs.remember(obj, old_slug)
             moved = "file_order" in form.changed_data and file_order.move(obj, form.cleaned_data["file_order"])
             if form.new:
-                uploads.add_files(
+                form.edition = uploads.add_files(
                     obj,
                     form.new,
                     as_new_edition=form.cleaned_data["as_new_edition"],
@@ -130,6 +160,9 @@ class ProductAdmin(admin.ModelAdmin):
                 )
             elif change and (moved or {"sample_pages", "name"} & set(form.changed_data)):  # the name is on each page
                 samples.want(obj)
+        if has_moved:
+            said = gettext("Its address changed: /%(old)s/ leads to /%(new)s/ from now on.")
+            self.message_user(request, said % {"old": old_slug, "new": obj.slug})
 
     @admin.display(description=_("sold"), ordering="times_sold")
     def sold(self, product: Any) -> int:
@@ -176,6 +209,12 @@ class ProductAdmin(admin.ModelAdmin):
     def ready_now(self, product: Product) -> SafeString | str:
         return publishing.report(product) if product.pk else "–"
 
+    @admin.display(description=_("deletion"))
+    def deletion(self, product: Product) -> str:
+        if not product.pk:
+            return "–"
+        return deleting.why_product_stays(product) or gettext("It can be deleted, with its editions and files.")
+
     @admin.display(description="")
     def preview(self, product: Product) -> SafeString:
         address = reverse("admin:catalog_product_preview", args=[product.pk])
@@ -192,88 +231,3 @@ def _picture(product: Product, *, css: str) -> SafeString:
         return SafeString("–")
     address = reverse("cover", args=[product.cover, covers.WIDTHS[0]])
     return format_html('<img src="{}" alt="" class="{}">', address, css)
-
-
-def _kept(edition: Edition) -> str:
-    """Why an edition and its files cannot be deleted now, or ""."""
-    if edition.order_lines.exists():
-        return gettext("It was sold, so it stays for those who bought it.")
-    if edition.product.is_on_sale:
-        return gettext("It is on sale. Set the product to draft or archived first.")
-    return ""
-
-
-@admin.register(Edition)
-class EditionAdmin(admin.ModelAdmin):
-    form = EditionForm
-    list_display = ("product", "number", "published_at")
-    list_select_related = ("product",)
-    search_fields = ("product__name",)
-    fields = ("product", "number", "notes", "published_at", "deletion")
-    readonly_fields = ("product", "number", "deletion")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False  # an edition begins with its files, on the product's page
-
-    def has_delete_permission(self, request: HttpRequest, obj: Edition | None = None) -> bool:
-        """The database would refuse, this says so before."""
-        return not (obj and _kept(obj)) and super().has_delete_permission(request, obj)
-
-    def save_model(self, request: HttpRequest, obj: Edition, form: ModelForm, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if "published_at" in form.changed_data:
-            samples.want(obj.product)
-
-    def delete_model(self, request: HttpRequest, obj: Edition) -> None:
-        super().delete_model(request, obj)
-        samples.want(obj.product)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Edition]) -> None:
-        products = list(Product.objects.filter(editions__in=queryset).distinct())
-        super().delete_queryset(request, queryset)
-        for product in products:
-            samples.want(product)
-
-    @admin.display(description=_("deletion"))
-    def deletion(self, edition: Edition) -> str:
-        return _kept(edition) or gettext("It can be deleted.")
-
-
-@admin.register(File)
-class FileAdmin(admin.ModelAdmin):
-    form = FileForm
-    list_display = ("name", "edition", "media_type", "pages", "size")
-    search_fields = ("name", "edition__product__name")
-    list_select_related = ("edition__product",)
-    fields = ("name", "position", "edition", "media_type", "pages", "size", "sha256", "bytes_now", "deletion")
-    readonly_fields = ("edition", "media_type", "pages", "size", "sha256", "bytes_now", "deletion")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: File | None = None) -> bool:
-        """The database would refuse, this says so before."""
-        return not (obj and _kept(obj.edition)) and super().has_delete_permission(request, obj)
-
-    def save_model(self, request: HttpRequest, obj: File, form: ModelForm, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        if "position" in form.changed_data:  # the first PDF is the one to look into
-            samples.want(obj.edition.product)
-
-    def delete_model(self, request: HttpRequest, obj: File) -> None:
-        super().delete_model(request, obj)
-        samples.want(obj.edition.product)
-
-    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[File]) -> None:
-        products = list(Product.objects.filter(editions__files__in=queryset).distinct())
-        super().delete_queryset(request, queryset)
-        for product in products:
-            samples.want(product)
-
-    @admin.display(description=_("bytes"))
-    def bytes_now(self, file: File) -> SafeString:
-        return format_html('<a href="{}">{}</a>', reverse("download", args=[file.pk]), _("Download"))
-
-    @admin.display(description=_("deletion"))
-    def deletion(self, file: File) -> str:
-        return _kept(file.edition) or gettext("It can be deleted.")

@@ -6,11 +6,11 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from catalog import money, page_choice, publishing, upload_choice
+from catalog import money, page_choice, publishing, stale, upload_choice
 from catalog.cover_images import Cover, render_image_cover
 from catalog.filenames import claimed_extension, safe_name
 from catalog.filetypes import Refused
-from catalog.models import Product
+from catalog.models import Edition, Product
 from catalog.upload_fields import FileOrderField, UploadsField
 from catalog.upload_models import Upload
 from catalog.uploads import Checked, check, path_of
@@ -33,6 +33,7 @@ class ManyFilesField(forms.FileField):
 
 
 class ProductForm(forms.ModelForm):
+    stamp = forms.CharField(required=False, widget=forms.HiddenInput)  # of what the form was made from
     price = forms.CharField(max_length=20, initial="0", help_text=_("Such as 12.50. 0 is free."))
     cover_image = forms.FileField(
         required=False,
@@ -68,6 +69,7 @@ class ProductForm(forms.ModelForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
+            self.initial["stamp"] = getattr(self.instance, "stamp", "")  # the admin reads it before the product
             self.initial["price"] = money.plain(self.instance.price, self.instance.currency)
             newest = self.instance.editions.first()
             files = list(newest.files.all()) if newest else []
@@ -77,6 +79,7 @@ class ProductForm(forms.ModelForm):
         self.checked: list[Checked] = []
         self.arrived: list[Upload] = []
         self.cover: Cover | None = None
+        self.edition: Edition | None = None  # that the new files came into, once they are saved
 
     def clean_name(self) -> str:
         name = " ".join(self.cleaned_data["name"].split())
@@ -135,13 +138,34 @@ class ProductForm(forms.ModelForm):
         cleaned = super().clean() or self.cleaned_data
         if "price" in cleaned:
             try:
-                cleaned["price"] = money.parse(cleaned["price"], cleaned.get("currency", self.instance.currency))
+                cleaned["price"] = self._price(cleaned)
             except ValidationError as error:
                 self.add_error("price", error)
+        self._check_stamp(cleaned)
         self._check_edition(cleaned)
         if cleaned.get("status") == Product.Status.PUBLISHED and not self._will_have_files():
             self.add_error("status", publishing.NO_FILE)
         return cleaned
+
+    def _check_stamp(self, cleaned: dict[str, Any]) -> None:
+        """A second save goes through: the form that says so has a new stamp. What would change nothing, such as a
+        second click on Save, is none of it."""
+        now, sent = self.initial.get("stamp", ""), cleaned.get("stamp", "")
+        differing = [name for name in self.changed_data if name in stale.HELD]
+        if now and differing and stale.is_stale(sent, now):
+            labels = [str(self.fields[name].label or self[name].label) for name in differing]
+            self.add_error(None, ValidationError(stale.refusal(self.instance, sent, labels), code="stale"))
+            typed: Any = self.data
+            self.data = again = typed.copy()
+            again["stamp"] = now
+
+    def _price(self, cleaned: dict[str, Any]) -> int:
+        """What is not on sale may be saved at a price that Stripe would refuse."""
+        currency = cleaned.get("currency", self.instance.currency)
+        price = money.read(cleaned["price"], currency)
+        check = money.validate if cleaned.get("status") == Product.Status.PUBLISHED else money.validate_maximum
+        check(price, currency)
+        return price
 
     def _check_edition(self, cleaned: dict[str, Any]) -> None:
         """What was said of a new edition is not lost in silence when its files are missing."""

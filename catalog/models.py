@@ -18,6 +18,7 @@ from catalog import money, page_choice
 from catalog.columns import UnreadVectorField
 from catalog.payment_link_models import PaymentLink  # noqa: F401 - Django looks for models here
 from catalog.sample_models import Sample, SamplePage  # noqa: F401 - the same
+from catalog.slug_models import FormerSlug  # noqa: F401 - the same
 from catalog.storage_models import StorageLook  # noqa: F401 - the same
 from catalog.upload_models import Upload  # noqa: F401 - the same
 from catalog.view_models import ProductViews  # noqa: F401 - the same
@@ -154,7 +155,9 @@ class Product(models.Model):
                 violation_error_message="A product with this slug exists already.",
             ),
             models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
-            models.CheckConstraint(condition=chargeable(), name="product_price_chargeable"),
+            models.CheckConstraint(
+                condition=Q(price__lte=money.MAXIMUM) & (~ON_SALE | chargeable()), name="product_price_chargeable"
+            ),
             models.CheckConstraint(
                 condition=Q(status="draft") | Q(published_at__isnull=False), name="product_published_at_known"
             ),

@@ -103,6 +103,11 @@ def validate(amount: int, currency: str) -> None:
             code="minimum",
             params={"least": display(least, currency)},
         )
+    validate_maximum(amount, currency)
+
+
+def validate_maximum(amount: int, currency: str) -> None:
+    """Raise ValidationError for more than a product may cost, on sale or not."""
     if amount > MAXIMUM:
         raise ValidationError(
             _("Stripe charges at most %(most)s."), code="maximum", params={"most": display(MAXIMUM, currency)}

@@ -3,18 +3,20 @@
 from typing import Any, TypeVar
 
 from django.db.models import Manager, OuterRef, Prefetch, Q, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponsePermanentRedirect
+from django.shortcuts import redirect, render
+from django.utils.cache import patch_cache_control
 from django.utils.translation import gettext as _
 from django.views.decorators.gzip import gzip_page
 from django.views.decorators.http import require_safe
 
-from catalog import count_views, filters, outlines, shelf, spelling, structured
+from catalog import count_views, filters, former_slugs, outlines, shelf, spelling, structured
 from catalog.models import Category, Edition, Product, Tag
 from catalog.sample_models import Sample, SamplePage
 
 MOST_TAGS = 60  # to choose from; the others are found by the chips of their products
 NEWEST_INSTEAD = 4  # shown where nothing was found
+DAY = 24 * 60 * 60  # seconds
 
 Group = TypeVar("Group", Category, Tag)
 
@@ -71,10 +73,24 @@ def in_use(groups: Manager[Group], name: str, most: int | None = None) -> list[G
 @require_safe
 @gzip_page
 def product_detail(request: HttpRequest, slug: str) -> HttpResponse:
-    product = get_object_or_404(as_page(Product.objects.on_sale()), slug=slug)
+    product = as_page(Product.objects.on_sale()).filter(slug=slug).first()
+    if product is None:
+        return _moved(request, slug)
     page = render(request, "catalog/product.html", page_context(product))
     count_views.count(request, product)  # after the page, which has read the user that it asks about
     return page
+
+
+def _moved(request: HttpRequest, slug: str) -> HttpResponse:
+    """To the address of today, with what the link said besides. Browsers may forget it after a day: the old address
+    may become that of another product."""
+    product = former_slugs.moved_to(slug)
+    if product is None:
+        raise Http404
+    query = request.META.get("QUERY_STRING", "")
+    answer = HttpResponsePermanentRedirect(f"{product.get_absolute_url()}{'?' if query else ''}{query}")
+    patch_cache_control(answer, max_age=DAY)
+    return answer
 
 
 def as_page(products: QuerySet[Product]) -> QuerySet[Product]:

@@ -12,7 +12,8 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from catalog.admin import EditionAdmin, ProductAdmin
+from catalog.admin import ProductAdmin
+from catalog.edition_admin import EditionAdmin
 from catalog.forms import EditionForm, ProductForm
 from catalog.models import Edition, Product
 from fulfillment import news
@@ -76,18 +77,24 @@ class ProductDesk(ProductAdmin):
             asked = form.cleaned_data.get("tell_owners") and form.cleaned_data.get("as_new_edition")
             new = form.cleaned_data.get("new_files") or form.cleaned_data.get("uploads")
             edition = obj.editions.first() if change and asked and new else None
-            if edition and edition.notes.strip():
-                news.tell(edition, by=actor(request))
+            if edition:
+                self._tell(request, edition)
+
+    def _tell(self, request: HttpRequest, edition: Edition) -> None:
+        """Asked for also where nobody owns it: an order that is on its way may be the first."""
+        anybody = news.owners(edition).exists()
+        if edition.notes.strip():
+            news.tell(edition, by=actor(request))
+            if anybody:
                 self.message_user(request, gettext("The owners of earlier editions are told by mail."))
-            elif edition:
-                said = gettext(
-                    "The owners were not told: there is no note on what changed. The edition’s page can do it."
-                )
-                self.message_user(request, said, messages.WARNING)
+        elif anybody:
+            said = gettext("The owners were not told: there is no note on what changed. The edition’s page can do it.")
+            self.message_user(request, said, messages.WARNING)
 
     @admin.display(description=_("owners"))
     def owners(self, product: Product) -> str:
-        return _counted(Entitlement.objects.filter(product=product, state=Entitlement.State.ACTIVE))
+        rights = Entitlement.objects.filter(product=product, state=Entitlement.State.ACTIVE)
+        return _counted(rights) or gettext("Nobody owns it yet.")
 
 
 @admin.register(Edition)
@@ -114,7 +121,7 @@ class EditionDesk(EditionAdmin):
                 "number": number,
                 "day": formats.date_format(timezone.localtime(found.asked_at), "DATETIME_FORMAT"),
             }
-        return _counted(news.owners(edition))
+        return _counted(news.owners(edition)) or gettext("Nobody owns an earlier edition.")
 
 
 def _announcement(edition: Edition) -> Announcement | None:
@@ -122,8 +129,9 @@ def _announcement(edition: Edition) -> Announcement | None:
 
 
 def _counted(rights: EntitlementQuerySet) -> str:
+    """ "" for none."""
     number = rights[: COUNTED + 1].count()
     if number > COUNTED:
         most = formats.number_format(COUNTED, force_grouping=True)
         return gettext("more than %(number)s purchases") % {"number": most}
-    return ngettext("%(number)s purchase", "%(number)s purchases", number) % {"number": number}
+    return ngettext("%(number)s purchase", "%(number)s purchases", number) % {"number": number} if number else ""

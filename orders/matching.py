@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from django.db.models import Q
 
+from catalog import former_slugs
 from catalog.models import Edition, Product, StripePrice
 from orders.facts import Facts, PaidLine
 
@@ -52,14 +53,15 @@ def _slug(line: PaidLine, facts: Facts) -> str:
 
 
 def _known(facts: Facts) -> tuple[dict[str, Product], dict[str, Product]]:
-    """Products by price id, and by slug in lower case: a query for each."""
+    """Products by price id, and by slug in lower case, be it a former one: a query for each."""
     prices = StripePrice.objects.filter(price_id__in={line.price_id for line in facts.lines}).select_related("product")
     by_price = {price.price_id: price.product for price in prices}
+    slugs = {_slug(line, facts).lower() for line in facts.lines if line.price_id not in by_price} - {""}
     wanted = Q(pk__in=[])
-    for line in facts.lines:
-        if line.price_id not in by_price and (slug := _slug(line, facts)):
-            wanted |= Q(slug__iexact=slug)
-    return by_price, {product.slug.lower(): product for product in Product.objects.filter(wanted)}
+    for slug in slugs:
+        wanted |= Q(slug__iexact=slug)
+    now = {product.slug.lower(): product for product in Product.objects.filter(wanted)}
+    return by_price, {**(former_slugs.products(slugs - now.keys()) if slugs - now.keys() else {}), **now}
 
 
 def _named(line: PaidLine, facts: Facts, by_slug: dict[str, Product]) -> Product:

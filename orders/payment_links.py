@@ -3,11 +3,13 @@
 import logging
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from catalog import money
 from catalog.models import Product, StripePrice
 from catalog.payment_link_models import PaymentLink
 from orders import sites, stripe_api, stripe_links
@@ -23,6 +25,10 @@ def why_not(product: Product) -> str:
     """What keeps the product from being sold by a link, or ""."""
     if product.is_free:
         return _("This product is free: a Payment Link needs a price.")
+    try:
+        money.validate(product.price, product.currency)
+    except ValidationError as error:
+        return " ".join(error.messages)
     if product.edition_on_sale() is None:
         return _("This product has no published file, so a buyer would get nothing. Add one first.")
     return ""

@@ -31,6 +31,12 @@ def pay(world: World, order: Order, **payer: Any) -> None:
     world.control(f"pay/{order.stripe_session_id}", {"email": GUEST, **payer})
 
 
+def stamp_of(client: Client, product: Product) -> dict[str, str]:
+    """What the product's form in the admin sends of itself when somebody opens it now."""
+    page = client.get(f"/admin/catalog/product/{product.pk}/change/")
+    return {"stamp": page.context["adminform"].form.initial["stamp"]}
+
+
 def buy(world: World, client: Client, product: Product, **payer: Any) -> Order:
     """From the click to the payment; our side has not heard of it yet."""
     order = begin_checkout(client, product)

@@ -63,7 +63,7 @@ def change(client: Client) -> Callable[..., Any]:
     def send(product: Product, **typed: Any) -> Any:
         path = f"{PRODUCTS}{product.pk}/change/"
         shown = client.get(path).context["adminform"].form.initial
-        unchanged = {name: shown[name] for name in TYPED if shown.get(name)}
+        unchanged = {name: shown[name] for name in (*TYPED, "stamp") if shown.get(name)}
         return client.post(path, {**TYPED, **NO_PRICES, **unchanged, **typed})
 
     return send
@@ -201,6 +201,21 @@ def test_drawing_becomes_pixels(add: Send) -> None:
     assert len(storages["covers"].listdir("")[1]) == 2
 
 
+@pytest.mark.parametrize("status", ["draft", "archived"])
+def test_what_is_not_on_sale_is_saved_at_any_price_and_not_published(
+    client: Client, add: Send, change: Send, status: str
+) -> None:
+    least = "Stripe charges at least $0.50. Ask for that or more, or 0 for free."
+    assert add(status=status, price="0.10", new_files=upload(pdf())).status_code == 302
+    product = Product.objects.get()
+    assert product.price == 10
+    page = client.get(f"{PRODUCTS}{product.pk}/change/").content.decode()
+    assert least in html.unescape(page)
+    assert errors(change(product, status="published", price="0.10")) == {"price": [least]}
+    assert change(product, status="published", price="0.50").status_code == 302
+    assert errors(change(product, status="published", price="0.10")) == {"price": [least]}
+
+
 # What is wrong is said, and what was typed stays
 
 
@@ -219,7 +234,6 @@ TOO_LONG = "Ensure this value has at most 20000 characters (it has 20001)."
         ({"name": "Null\x00byte"}, {"name": ["Null characters are not allowed."]}),
         ({"slug": "OLD-book"}, {"__all__": ["A product with this slug exists already."]}),
         ({"slug": "a/b"}, {"slug": ["Enter a valid “slug” consisting of letters, numbers, underscores or hyphens."]}),
-        ({"price": "0.10"}, {"price": ["Stripe charges at least $0.50. Ask for that or more, or 0 for free."]}),
         ({"price": "1.005"}, {"price": ["USD prices have at most 2 decimals."]}),
         ({"price": "1e9"}, {"price": ["Write the price as a plain number, such as 12.50, or 0 for free."]}),
         ({"price": "-1"}, {"price": ["Write the price as a plain number, such as 12.50, or 0 for free."]}),

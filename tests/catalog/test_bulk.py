@@ -68,6 +68,18 @@ def test_change_is_one_that_readers_of_the_feed_hear_of() -> None:
         assert product.updated_at.year > 2020
 
 
+def test_draft_at_a_price_that_stripe_refuses_is_archived_and_not_published() -> None:
+    product = ProductFactory(status="draft", price=10)
+    plan = bulk.plan(bulk.set_status(Status.PUBLISHED), [product.pk])
+    assert [row.why_not for row in plan.impossible] == [
+        "Stripe charges at least $0.50. Ask for that or more, or 0 for free."
+    ]
+    for status in (Status.ARCHIVED, Status.DRAFT):
+        do(bulk.set_status(status), [product])
+        product.refresh_from_db()
+        assert (product.status, product.price) == (status, 10)
+
+
 def test_draft_that_is_archived_has_a_date_as_the_database_wants_it() -> None:
     product = ProductFactory(status="draft")
     do(bulk.set_status(Status.ARCHIVED), [product])

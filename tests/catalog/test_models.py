@@ -64,7 +64,18 @@ def test_price_of_a_currency_is_free_or_at_least_its_minimum(currency: str) -> N
         ProductFactory(price=price, currency=currency, content=None, status=Product.Status.DRAFT)
     for price in (1, least - 1, money.MAXIMUM + 1):
         with refused("product_price_chargeable"), transaction.atomic():
-            ProductFactory(price=price, currency=currency, content=None, status=Product.Status.DRAFT)
+            ProductFactory(price=price, currency=currency)
+
+
+def test_what_is_not_on_sale_has_any_price_of_eight_digits() -> None:
+    for status in (Product.Status.DRAFT, Product.Status.ARCHIVED):
+        product = ProductFactory(price=1, currency="usd", status=status)
+        for price in (-1, money.MAXIMUM + 1):
+            with pytest.raises(IntegrityError, match="product_price_"), transaction.atomic():
+                Product.objects.filter(pk=product.pk).update(price=price)
+        with refused("product_price_chargeable"), transaction.atomic():
+            product.status = Product.Status.PUBLISHED
+            product.save()
 
 
 def test_price_in_a_currency_without_known_minimum_is_within_eight_digits() -> None:

@@ -59,7 +59,7 @@ def test_edition_without_files_is_none(whole: Product) -> None:
 @pytest.mark.parametrize("price, said", [(49, "Stripe charges at least $0.50."), (10**8, "Stripe charges at most")])
 def test_price_that_stripe_refuses_stops(whole: Product, price: int, said: str) -> None:
     looked = publishing.with_facts(Product.objects.filter(pk=whole.pk)).get()
-    looked.price = price  # the database would not have it
+    looked.price = price
     (text,) = publishing.stops(looked)
     assert text.startswith(said)
 

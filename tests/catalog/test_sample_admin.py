@@ -15,6 +15,7 @@ from catalog.models import Edition, File, Product
 from catalog.sample_models import Sample
 from tests.catalog.samples import book, pdf, upload
 from tests.factories import EditionFactory, FileFactory, OrderFactory, ProductFactory, UserFactory
+from tests.steps import stamp_of
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +37,8 @@ def change(client: Client) -> Callable[..., Any]:
         shown = {name: getattr(product, name) for name in names}
         prices = {"stripe_prices-TOTAL_FORMS": "0", "stripe_prices-INITIAL_FORMS": "0"}
         path = f"{PRODUCTS}{product.pk}/change/"
-        return client.post(path, {**shown, **prices, "price": "12.50", "edition_notes": "", **typed})
+        more = {"price": "12.50", "edition_notes": "", **stamp_of(client, product)}
+        return client.post(path, {**shown, **prices, **more, **typed})
 
     return send
 

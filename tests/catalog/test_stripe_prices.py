@@ -8,6 +8,7 @@ from django.test import Client
 from catalog.models import Product, StripePrice
 from tests.catalog.test_admin import NO_PRICES, PRODUCTS, TYPED
 from tests.factories import ProductFactory, UserFactory
+from tests.steps import stamp_of
 
 pytestmark = pytest.mark.django_db
 
@@ -20,7 +21,7 @@ def owner(client: Client) -> None:
 def save(client: Client, product: Product, *prices: str) -> str:
     """Type prices into the product's form and save it; what the page then says."""
     rows = {f"stripe_prices-{number}-price_id": price for number, price in enumerate(prices)}
-    typed = {**TYPED, "name": product.name, "slug": product.slug, **NO_PRICES, **rows}
+    typed = {**TYPED, "name": product.name, "slug": product.slug, **NO_PRICES, **rows, **stamp_of(client, product)}
     typed["stripe_prices-TOTAL_FORMS"] = str(len(prices))
     answer = client.post(f"{PRODUCTS}{product.pk}/change/", typed, follow=True)
     assert answer.status_code == 200

@@ -17,6 +17,7 @@ from tests.catalog.samples import pdf, upload
 from tests.catalog.sending import Sending, send, start
 from tests.catalog.test_admin import NO_PRICES, PRODUCTS, TYPED, errors
 from tests.factories import FileFactory, ProductFactory, UserFactory
+from tests.steps import stamp_of
 
 pytestmark = pytest.mark.django_db
 
@@ -36,7 +37,7 @@ def ready(client: Client, content: bytes, name: str) -> Sending:
 
 def save(client: Client, product: Product | None = None, **typed: Any) -> Any:
     path = f"{PRODUCTS}{product.pk}/change/" if product else f"{PRODUCTS}add/"
-    named = {"name": product.name, "slug": product.slug} if product else {}
+    named = {"name": product.name, "slug": product.slug, **stamp_of(client, product)} if product else {}
     return client.post(path, {**TYPED, **NO_PRICES, **named, **typed})
 
 

@@ -13,6 +13,7 @@ from fulfillment.models import Entitlement
 from fulfillment.news_models import Announcement
 from orders.models import Order
 from tests.factories import EditionFactory, FileFactory, OrderFactory, ProductFactory, UserFactory
+from tests.steps import stamp_of
 
 pytestmark = pytest.mark.django_db
 
@@ -38,7 +39,7 @@ def save(client: Client, product: Product, **fields: Any) -> str:
     form = {
         "name": product.name, "slug": product.slug, "summary": "", "description": "", "price": "12.50",
         "currency": "usd", "status": "published", "stripe_prices-TOTAL_FORMS": "0",
-        "stripe_prices-INITIAL_FORMS": "0", **fields,
+        "stripe_prices-INITIAL_FORMS": "0", **stamp_of(client, product), **fields,
     }  # fmt: skip
     if form.pop("upload", True):
         form["new_files"] = SimpleUploadedFile("second.txt", TEXT)
@@ -55,6 +56,19 @@ def test_new_edition_with_notes_and_the_tick_is_announced(client: Client, owner:
     assert "The owners of earlier editions are told by mail." in page
     found = Announcement.objects.get()
     assert (found.edition.number, found.asked_by) == (2, owner)
+
+
+@pytest.mark.parametrize("notes", ["Maps.", " "])
+def test_nothing_is_said_of_owners_where_there_are_none(client: Client, owner: User, notes: str) -> None:
+    product = ProductFactory(price=1250)
+    page = client.get(f"/admin/catalog/product/{product.pk}/change/").content.decode()
+    assert "Nobody owns it yet." in page
+    assert "0 purchases" not in page
+    page = save(client, product, as_new_edition="on", edition_notes=notes, tell_owners="on")
+    assert product.editions.count() == 2
+    assert "The owners" not in page
+    page = client.get(f"/admin/catalog/edition/{product.editions.get(number=2).pk}/change/").content.decode()
+    assert ("asked for on" if notes.strip() else "Nobody owns an earlier edition.") in page
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,11 @@ def test_link_of_another_account_is_refused(world: World) -> None:
 
 @pytest.mark.parametrize(
     "terms, why",
-    [({"price": 0}, "free"), ({"status": "draft", "content": None}, "no published file")],
+    [
+        ({"price": 0}, "free"),
+        ({"status": "draft", "content": None}, "no published file"),
+        ({"status": "draft", "price": 49}, r"Stripe charges at least \$0\.50"),
+    ],
 )
 def test_nothing_is_made_for_what_cannot_be_sold(world: World, terms: dict[str, Any], why: str) -> None:
     with pytest.raises(payment_links.NothingToSell, match=why):

@@ -9,6 +9,7 @@ import stripe
 from django.core.management import call_command
 from django.test import Client
 
+from catalog import former_slugs
 from catalog.models import StripePrice
 from fulfillment.converge import converge
 from fulfillment.delivery_models import Delivery
@@ -100,6 +101,15 @@ def test_f19_link_is_delivered_by_the_slug_wherever_it_stands(world: World, wher
     paid = price(world, slug="Knots" if where == "price" else "", product_slug="knots" if where == "product" else "")
     order = delivered(pay_link(world, (paid, 1), metadata={"product_slug": "knots"} if where == "link" else {}))
     assert granted(order) == ["knots"]
+
+
+def test_f19_link_that_names_a_former_slug_is_delivered(world: World) -> None:
+    product = ProductFactory(slug="hitches")
+    former_slugs.remember(product, "knots")
+    order = delivered(pay_link(world, (price(world, slug="KNOTS"), 1)))
+    assert (sold(order), granted(order)) == ([("hitches", 900, 1)], ["hitches"])
+    ProductFactory(slug="knots")  # whose slug it is now
+    assert granted(delivered(pay_link(world, (price(world, slug="knots"), 1)))) == ["knots"]
 
 
 def test_nearest_slug_wins(world: World) -> None:
