@@ -11,6 +11,7 @@ from django.urls import URLPattern, reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.text import capfirst
 from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
@@ -34,6 +35,7 @@ from catalog import (
 from catalog.forms import ProductForm
 from catalog.models import Category, Edition, Product, StripePrice, Tag
 from catalog.sample_preview import sample_preview
+from catalog.ticks import Ticks
 
 
 @admin.register(Category)
@@ -62,7 +64,6 @@ class ProductAdmin(admin.ModelAdmin):
     list_filter = ("status", "categories")
     search_fields = ("name", "slug", "summary")
     prepopulated_fields = {"slug": ("name",)}
-    filter_horizontal = ("categories", "tags")
     readonly_fields = ("cover_now", "files_now", "sample_now", "ready_now", "deletion")
     actions = (*bulk_page.ACTIONS, deleting.delete_selected)
     inlines = (StripePriceInline,)
@@ -97,6 +98,10 @@ class ProductAdmin(admin.ModelAdmin):
             return self.fieldsets
         text = ("name", "slug", "summary", "description", "categories", "tags")
         return ((None, {"fields": (*text, "price_display", "files_now", "cover_now", "sample_now", "status")}),)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        called = capfirst(db_field.verbose_name)
+        return super().formfield_for_manytomany(db_field, request, **{**kwargs, "widget": Ticks(called)})
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
         """With the stamp of what its form would hold; who sends that form, or deletes the product, is alone with it."""
@@ -165,8 +170,9 @@ class ProductAdmin(admin.ModelAdmin):
             self.message_user(request, said % {"old": old_slug, "new": obj.slug})
 
     @admin.display(description=_("sold"), ordering="times_sold")
-    def sold(self, product: Any) -> int:
-        return int(product.times_sold)
+    def sold(self, product: Any) -> SafeString:
+        """On a phone no head of a column says what the number is."""
+        return format_html('<span class="head-on-phones">{} </span>{}', gettext("sold"), product.times_sold)
 
     @admin.display(description=_("published"), ordering="published_at")
     def published_on(self, product: Product) -> str:
@@ -199,7 +205,7 @@ class ProductAdmin(admin.ModelAdmin):
             for file in edition.files.all()
         ]
         row = '<li>{}: <a href="{}">{}</a> ({})</li>'
-        return format_html("<ul>{}</ul>", format_html_join("", row, rows)) if rows else "–"
+        return format_html('<ul class="files-now">{}</ul>', format_html_join("", row, rows)) if rows else "–"
 
     @admin.display(description=_("look inside now"))
     def sample_now(self, product: Product) -> SafeString | str:

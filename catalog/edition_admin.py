@@ -4,6 +4,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.forms import ModelForm
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -54,11 +55,11 @@ class EditionAdmin(admin.ModelAdmin):
 @admin.register(File)
 class FileAdmin(admin.ModelAdmin):
     form = FileForm
-    list_display = ("name", "edition", "media_type", "pages", "size")
+    list_display = ("name", "edition", "media_type", "pages", "size_display")
     search_fields = ("name", "edition__product__name")
     list_select_related = ("edition__product",)
-    fields = ("name", "position", "edition", "media_type", "pages", "size", "sha256", "bytes_now", "deletion")
-    readonly_fields = ("edition", "media_type", "pages", "size", "sha256", "bytes_now", "deletion")
+    readonly_fields = ("edition", "media_type", "pages", "size_display", "sha256", "bytes_now", "deletion")
+    fields = ("name", "position", *readonly_fields)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -81,6 +82,10 @@ class FileAdmin(admin.ModelAdmin):
         super().delete_queryset(request, queryset)
         for product in products:
             samples.want(product)
+
+    @admin.display(description=_("size"), ordering="size")
+    def size_display(self, file: File) -> str:
+        return filesizeformat(file.size)
 
     @admin.display(description=_("bytes"))
     def bytes_now(self, file: File) -> SafeString:

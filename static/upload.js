@@ -195,7 +195,7 @@
   const warn = (file, text) => {
     show(file, text);
     const told = `${file.name}: ${text}`;
-    if (live.textContent !== told) live.textContent = told;
+    if (live.textContent !== told) say(told, { inRow: true });
   };
 
   const showProgress = (file) => {
@@ -209,13 +209,19 @@
   live.setAttribute("role", "status");
   live.className = "upload-live";
 
+  // What stands in a row as well is for the ears alone.
+  const say = (text, { inRow = false } = {}) => {
+    live.textContent = text;
+    live.classList.toggle("visually-hidden", inRow);
+  };
+
   const settle = (file, state, text) => {
     file.state = state;
     file.bar.hidden = true;
     file.li.classList.toggle("is-failed", state === "failed");
     file.retry.hidden = state !== "failed" || !file.blob;
     show(file, text);
-    live.textContent = `${file.name}: ${text}`;
+    say(`${file.name}: ${text}`, { inRow: true });
     save();
   };
 
@@ -232,7 +238,7 @@
   const hold = () => {
     const failed = files.find((file) => file.state === "failed");
     if (!failed) return false;
-    live.textContent = words.removeFirst;
+    say(words.removeFirst);
     failed.remove.focus();
     return true;
   };
@@ -241,7 +247,7 @@
     if (unfinished().length) {
       event.preventDefault();
       submitter = event.submitter;
-      live.textContent = words.savesThen;
+      say(words.savesThen);
     } else if (hold()) {
       event.preventDefault();
     }
@@ -300,7 +306,7 @@
     files.splice(files.indexOf(file), 1);
     file.li.remove();
     if (file.id) ask(file, `${file.id}/abandon/`, {}).catch(() => {}); // or purge_files finds it
-    live.textContent = fill(words.removed, { name: file.name });
+    say(fill(words.removed, { name: file.name }));
     input.focus();
     save();
   };

@@ -128,6 +128,43 @@ def test_tags_are_given_to_a_product(add: Send) -> None:
     assert list(Product.objects.get().tags.all()) == [paper]
 
 
+def test_categories_and_tags_are_boxes_that_show_what_is_chosen(client: Client, change: Send) -> None:
+    product, inside, outside = ProductFactory(), CategoryFactory(name="<b>In"), CategoryFactory(name="Out")
+    product.categories.add(inside)
+
+    def boxes(page: str) -> dict[str, bool]:
+        found = re.findall(
+            r'<input type="checkbox" name="categories" value="\d+" (checked)?>\s*<span>(.*?)</span>', page
+        )
+        return {name: bool(checked) for checked, name in found}
+
+    page = client.get(f"{PRODUCTS}{product.pk}/change/").content.decode()
+    assert boxes(page) == {"&lt;b&gt;In": True, "Out": False}
+    assert 'id="id_categories" role="group" aria-label="Categories"' in page
+    assert "None yet." in page  # of tags
+    refused = change(product, name="", categories=[outside.pk]).content.decode()
+    assert boxes(refused) == {"&lt;b&gt;In": False, "Out": True}
+    assert change(product, categories=[outside.pk]).status_code == 302
+    assert list(product.categories.all()) == [outside]
+
+
+def test_sizes_are_shown_as_people_write_them(client: Client) -> None:
+    file = FileFactory(edition=ProductFactory().editions.get())
+    File.objects.filter(pk=file.pk).update(size=1_500_000)
+    for path in (FILES, f"{FILES}{file.pk}/change/", f"{PRODUCTS}{file.edition.product_id}/change/"):
+        page = client.get(path).content.decode()
+        assert "1.4\xa0MB" in page
+        assert "1500000" not in page
+
+
+def test_one_file_needs_no_place(client: Client) -> None:
+    product = ProductFactory()
+    path, place = f"{PRODUCTS}{product.pk}/change/", '<input type="number" name="file_order-'
+    assert place not in client.get(path).content.decode()
+    FileFactory(edition=product.editions.get(), position=2)
+    assert client.get(path).content.decode().count(place) == 2
+
+
 def test_tag_that_exists_in_other_letters_is_a_mistake(client: Client) -> None:
     TagFactory(name="Paper")
     answer = client.post("/admin/catalog/tag/add/", {"name": "PAPER", "slug": "other"})

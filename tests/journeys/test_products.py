@@ -80,3 +80,46 @@ def choose(page: Page, action: str) -> None:
     page.locator("#action-toggle").check()
     page.get_by_label("Action:").select_option(label=action)
     page.get_by_role("button", name="Run the selected action").or_(page.get_by_role("button", name="Go")).first.click()
+
+
+def test_two_tabs_lose_nothing_and_a_phone_shows_all(page: Page, browsing: Browsing, shop: Shop) -> None:
+    sign_in_as_owner(page, shop)
+    page.goto(f"{shop.url}/{PRODUCTS}/?q=Twelve+Useful+Knots")
+    page.get_by_role("link", name="Twelve Useful Knots", exact=True).click()
+    other = page.context.new_page()
+    other.goto(page.url)
+    groups = page.get_by_role("group", name="Categories")
+    expect(groups.get_by_role("checkbox", name="Outdoors")).to_be_checked()
+    with page.expect_popup() as opened:
+        page.locator("#add_id_tags").click()
+    opened.value.get_by_role("textbox", name="Name:").press_sequentially("splicing")
+    opened.value.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("group", name="Tags").get_by_role("checkbox", name="splicing")).to_be_checked()
+    page.get_by_role("textbox", name="Summary:").fill("Twelve, and no more.")
+    other.get_by_role("textbox", name="Price:").fill("7.50")
+    other.get_by_role("button", name="Save and continue editing").click()
+    expect(other.get_by_text("was changed successfully")).to_be_visible()
+
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(
+        page.get_by_text("This product was changed since you opened this page, by admin@example.com")
+    ).to_be_visible()
+    expect(page.get_by_role("textbox", name="Summary:")).to_have_value("Twelve, and no more.")
+    expect(page.get_by_role("group", name="Tags").get_by_role("checkbox", name="splicing")).to_be_checked()
+    check(page, "product-refused")
+    with page.expect_popup() as there:
+        page.get_by_role("link", name="Look at what is there now").click()
+    expect(there.value.get_by_role("textbox", name="Price:")).to_have_value("7.50")
+    page.get_by_role("textbox", name="Price:").fill("7.50")
+    page.get_by_role("button", name="Save and continue editing").click()
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+    page.get_by_role("link", name="History").click()
+    expect(page.get_by_text("$7.00 → $7.50")).to_be_visible()
+    expect(page.get_by_text("changed summary, tags")).to_be_visible()
+
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{shop.url}/{PRODUCTS}/")
+    row = page.get_by_role("row").filter(has_text="Twelve Useful Knots")
+    for part in ("Twelve Useful Knots", "$7.50", "Published", "Preview"):
+        expect(row.get_by_text(part, exact=True)).to_be_in_viewport(ratio=1)
+    check(page, "product-list-on-a-phone")
