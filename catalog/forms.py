@@ -154,7 +154,8 @@ class ProductForm(forms.ModelForm):
         differing = [name for name in self.changed_data if name in stale.HELD]
         if now and differing and stale.is_stale(sent, now):
             labels = [str(self.fields[name].label or self[name].label) for name in differing]
-            self.add_error(None, ValidationError(stale.refusal(self.instance, sent, labels), code="stale"))
+            said = stale.refusal(self.instance, sent, labels, with_files=bool(self.files))
+            self.add_error(None, ValidationError(said, code="stale"))
             typed: Any = self.data
             self.data = again = typed.copy()
             again["stamp"] = now

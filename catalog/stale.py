@@ -45,16 +45,21 @@ def is_stale(sent: str, now: str) -> bool:
     return sent.partition(".")[0] != now.partition(".")[0]
 
 
-def refusal(product: Product, sent: str, differing: list[str]) -> SafeString:
-    """What a person reads whose form is older than what is stored."""
+def refusal(product: Product, sent: str, differing: list[str], *, with_files: bool) -> SafeString:
+    """What a person reads whose form is older than what is stored. `with_files`: it brought some, which no page can
+    hold for a second save."""
     said = _("This product was changed since you opened this page")
     if entry := _newest_entry(product, sent):
-        told = {"person": entry.user, "time": formats.date_format(timezone.localtime(entry.action_time), "H:i:s")}
+        told = {
+            "person": entry.user,
+            "time": formats.date_format(timezone.localtime(entry.action_time), "DATETIME_FORMAT"),
+        }
         said = _("This product was changed since you opened this page, by %(person)s at %(time)s") % told
     return format_html(
-        '{}. {} <a href="{}" target="_blank" rel="noopener">{}</a>. {}',
+        '{}. {} {} <a href="{}" target="_blank" rel="noopener">{}</a>. {}',
         said,
-        _("Nothing was saved, and your entries are still here; only files chosen on your device must be chosen again."),
+        _("Nothing was saved, and your entries are still here."),
+        _("Choose the files once more.") if with_files else "",
         reverse("admin:catalog_product_change", args=[product.pk]),
         _("Look at what is there now"),
         _("It differs from yours in: %(fields)s. Save again to put yours in its place.")

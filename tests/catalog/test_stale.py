@@ -21,7 +21,7 @@ from tests.factories import CategoryFactory, EditionFactory, FileFactory, Produc
 
 pytestmark = pytest.mark.django_db
 
-NOTHING = "Nothing was saved, and your entries are still here"
+NOTHING = "Nothing was saved, and your entries are still here."
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,9 @@ def test_second_click_and_files_alone_undo_nothing_and_are_not_refused(client: C
     assert client.post(path_of(product), mine).status_code == 302
     assert client.post(path_of(product), mine).status_code == 302
     assert client.post(path_of(product), {**mine, "new_files": upload(b"More.\n", "more.txt")}).status_code == 302
-    assert NOTHING in said(client.post(path_of(product), {**mine, "summary": "Other words."}))
+    assert "Choose the files" not in said(client.post(path_of(product), {**mine, "summary": "Other words."}))
+    mine |= {"summary": "Other words.", "new_files": upload(b"More.\n", "more.txt")}
+    assert f"{NOTHING} Choose the files once more." in said(client.post(path_of(product), mine))
 
 
 @pytest.mark.parametrize("stamp", ["", "x", ".", "0" * 64, f"{'0' * 64}.٣", f"x.{'9' * 5000}", "x.99999999999"])
