@@ -34,7 +34,8 @@ def denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_in_the_admin(request):
         return defaults.permission_denied(request, exception)
     permission = _permission(request)
-    return _page(request, "denied", 403, roles=_roles(permission) if permission else [], people=_people())
+    roles = _roles(permission) if permission else []
+    return _page(request, "denied", 403, roles=roles, is_known=bool(permission), people=_people())
 
 
 def missing(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -62,7 +63,9 @@ def _permission(request: HttpRequest) -> str:
         return ACTS[name]
     app, _space, rest = name.partition("_")
     model, _space, act = rest.partition("_")
-    return f"{app}.{act if act in ('add', 'change', 'delete') else 'view'}_{model}" if model else ""
+    looks = {"changelist": "view", "history": "view", "change": "change" if request.method == "POST" else "view"}
+    needed = {**looks, "add": "add", "delete": "delete"}.get(act)
+    return f"{app}.{needed}_{model}" if needed else ""
 
 
 def _roles(permission: str) -> list[str]:

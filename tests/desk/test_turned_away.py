@@ -63,3 +63,16 @@ def test_customers_and_the_shops_pages_see_the_shop(client: Client, desk: Client
         text = answer.content.decode()
         assert BACK not in text
         assert "See the catalog" in text
+
+
+def test_looking_at_a_row_asks_for_less_than_changing_it(person_who: Callable[..., Client]) -> None:
+    group = Group.objects.create(name="Looker")
+    group.permissions.add(Permission.objects.get(codename="view_order"))
+    assert "Looker" in text_of(person_who(), f"/admin/orders/order/{OrderFactory().pk}/change/", 403)
+
+
+def test_page_whose_permission_is_not_known_names_no_role(person_who: Callable[..., Client]) -> None:
+    text = text_of(person_who("view_product"), "/admin/catalog/product/bulk/", 403)
+    assert BACK in text
+    assert "that may:" not in text
+    assert "None of the shop’s roles may." not in text
