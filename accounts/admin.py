@@ -5,11 +5,13 @@ from allauth.account.decorators import secure_admin_login
 from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import NestedObjects
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.forms import UserChangeForm
+from django.db import router
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
@@ -27,10 +29,27 @@ admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-a
 admin.site.unregister(EmailAddress)
 
 
-class UserCreationForm(AdminUserCreationForm):
+class UserCreationForm(forms.ModelForm):
+    """A colleague needs no password: whoever has the mailbox signs in with a mailed code."""
+
+    email = AddressField()
+
     class Meta:
         model = User
         fields = ("email",)
+
+    def save(self, commit: bool = True) -> User:
+        self.instance.set_unusable_password()
+        user: User = super().save(commit)
+        return user
+
+
+class UserForm(UserChangeForm):
+    def clean(self) -> dict[str, Any]:
+        given: dict[str, Any] = super().clean() or self.cleaned_data
+        if given.get("groups") and given.get("is_staff") is False:
+            self.add_error("groups", _("Tick “may use the admin” too, or take the role away."))
+        return given
 
 
 class EmailAddressForm(forms.ModelForm):
@@ -45,8 +64,10 @@ class EmailAddressInline(admin.TabularInline):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
+    form = UserForm
     add_form = UserCreationForm
-    add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
+    add_form_template = "admin/shop/add_person.html"
+    add_fieldsets = ((None, {"fields": ("email",)}),)
     filter_horizontal = ("user_permissions",)
     list_display = ("email", "is_staff", "is_active", "date_joined")
     list_filter = ("is_staff", "groups", "is_active")
@@ -61,7 +82,13 @@ class UserAdmin(DjangoUserAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         allowed = super().has_delete_permission(request, obj)
-        return allowed and (obj is None or (may_change(signed_in(request), obj) and obj != request.user))
+        if not allowed or obj is None:
+            return allowed
+        return may_change(signed_in(request), obj) and obj != request.user and not _leaves_rows(request, obj)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """People are deleted one by one, on a page that says why somebody cannot be."""
+        return {name: act for name, act in super().get_actions(request).items() if name != "delete_selected"}
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
         """Single permissions are for those who may do everything; all others give roles."""
@@ -72,7 +99,7 @@ class UserAdmin(DjangoUserAdmin):
         return (
             (None, {"fields": ("email", "password")}),
             *customer,
-            (_("Role in the shop"), {"fields": ("is_active", "is_staff", "groups")}),
+            (_("Role in the shop"), {"fields": ("is_active", "is_staff", "groups", "leaving")}),
             *([single] if signed_in(request).is_superuser else []),
             (_("Dates"), {"fields": ("last_login", "date_joined")}),
         )
@@ -80,7 +107,7 @@ class UserAdmin(DjangoUserAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
         """What one may do oneself, somebody else changes: a wrong tick would shut the only owner out."""
         own = ("is_active", "is_staff", "groups", "is_superuser") if obj == request.user else ()
-        return ("as_customer", "last_login", "date_joined", *own) if obj else ()
+        return ("as_customer", "leaving", "last_login", "date_joined", *own) if obj else ()
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
@@ -100,6 +127,27 @@ class UserAdmin(DjangoUserAdmin):
         page = reverse("admin:fulfillment_customer_person")
         links = [(f"{page}?{urlencode({'email': email})}", email) for email in sorted(proven_emails(user))]
         return format_html_join(", ", '<a href="{}">{}</a>', links) or gettext("No address of this account is proven.")
+
+    @admin.display(description=_("when they leave"))
+    def leaving(self, user: User) -> SafeString | str:
+        if user.is_staff or user.is_superuser:
+            return gettext("Take “active” away: what they did stays in the log under their name.")
+        proven = proven_emails(user)
+        if not proven:
+            return gettext("Take “active” away.")
+        said = gettext("Take “active” away, or have everything that names them erased:")
+        email = user.email if user.email in proven else min(proven)
+        page = f"{reverse('admin:fulfillment_customer_erase')}?{urlencode({'email': email})}"
+        return format_html('{} <a href="{}">{}</a>', said, page, gettext("Erase this customer"))
+
+
+def _leaves_rows(request: HttpRequest, user: User) -> bool:
+    """Whether something that nobody deletes would go with the account, so that Django would refuse it at last."""
+    collector = NestedObjects(using=router.db_for_write(User), origin=[user])
+    collector.collect([user])
+    kept = (admin.site.get_model_admin(model) for model in collector.data if admin.site.is_registered(model))
+    closed = any(not one.has_delete_permission(request) for one in kept if one.model is not User)
+    return closed or bool(collector.protected) or user.logentry_set.exists() or user.orders.exists()
 
 
 def _may_see_customers(request: HttpRequest) -> bool:

@@ -3,3 +3,4 @@ from django.apps import AppConfig
 
 class FulfillmentConfig(AppConfig):
     name = "fulfillment"
+    verbose_name = "Customers and delivery"

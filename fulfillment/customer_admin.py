@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.addresses import normalize
-from fulfillment import admin_pages, customers, give_pages, hurry, lost_link
+from fulfillment import admin_pages, customers, erase_page, give_pages, hurry, lost_link
 from fulfillment.customer_models import Customer
 from fulfillment.customers import Person
 from fulfillment.delivery_models import Delivery
@@ -29,6 +29,7 @@ class CustomerAdmin(ReadOnly, admin.ModelAdmin):
             path("", site(self.changelist_view), name="fulfillment_customer_changelist"),
             path("person/", site(self.person), name="fulfillment_customer_person"),
             path("mail/", site(self.mail), name="fulfillment_customer_mail"),
+            path("erase/", site(self.erase), name="fulfillment_customer_erase"),
         ]
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -85,6 +86,10 @@ class CustomerAdmin(ReadOnly, admin.ModelAdmin):
         }
         return admin_pages.render(self, request, "act", title=_("Mail everything bought"), **context)
 
+    def erase(self, request: HttpRequest) -> HttpResponse:
+        self._check(request)
+        return erase_page.erase(self, request, _person(request))
+
     def _check(self, request: HttpRequest) -> None:
         if not self.has_view_permission(request):
             raise PermissionDenied
@@ -110,6 +115,8 @@ def _acts(request: HttpRequest, someone: Person) -> list[tuple[str, str]]:
         found.append((_("Give a free copy"), _address("admin:orders_order_give", someone.email)))
     if someone.user and may("accounts.view_user"):
         found.append((_("The account"), reverse("admin:accounts_user_change", args=[someone.user.pk])))
+    if may(erase_page.PERMISSION):
+        found.append((_("Erase this customer"), _address("admin:fulfillment_customer_erase", someone.email)))
     return found
 
 
@@ -131,6 +138,7 @@ def _rows(request: HttpRequest, someone: Person) -> dict[str, Any]:
             shown["downloads"] = customers.downloads([right.pk for right in rights])
     if may("fulfillment.view_delivery"):
         shown["mails"] = customers.mails(someone)
+        shown["notes"] = customers.notes(shown["mails"])
     return shown
 
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from allauth.account.models import EmailAddress
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
 from django.db.models import Count, Max, Sum
 
 from accounts import mail_choices
@@ -118,6 +120,13 @@ def mails(someone: Person) -> list[Delivery]:
     of_orders = list(rows.filter(order__in=ids)[:ROWS])
     letters = list(rows.filter(order=None, recipient__in=someone.emails)[:ROWS])
     return sorted([*of_orders, *letters], key=lambda mail: mail.pk, reverse=True)[:ROWS]
+
+
+def notes(shown: list[Delivery]) -> list[LogEntry]:
+    """What people of the shop did about these mails, and why."""
+    of_mails = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(Delivery))
+    ids = [str(mail.pk) for mail in shown]
+    return list(of_mails.filter(object_id__in=ids).select_related("user").order_by("-pk")[:ROWS])
 
 
 def newest_rights(someone: Person) -> list[Entitlement]:

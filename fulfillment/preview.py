@@ -8,22 +8,25 @@ from django.db.models import F, Q
 
 from fulfillment.converge import converge
 from fulfillment.delivery_models import Delivery
+from fulfillment.foretell import Snapshot, sentences
 from fulfillment.models import Entitlement
 from orders import stripe_api
 from orders.facts import Facts
 from orders.models import Order, TimelineEntry
-
-Snapshot = dict[str, dict[str, str]]  # row → field → value
 
 ORDER = ("state", "total", "refunded", "currency", "dispute", "email", "attention", "paid_at", "stripe_session_id")
 
 
 @dataclass(frozen=True)
 class Preview:
-    """One sentence for each row that would be new or different. `reason` says why the session is not ours, or ""."""
+    """`changes` has a line of fields for each row that would be new or different, `sentences` tells the same to people.
+
+    `reason` says why the session is not ours, or "".
+    """
 
     name: str
     changes: tuple[str, ...]
+    sentences: tuple[str, ...]
     reason: str
 
 
@@ -44,7 +47,12 @@ def preview(session_id: str, *, door: str) -> Preview:
         raise stripe_api.StripeUnavailable("others are changing the same order")
     # A reference that is rolled back is one that nobody will ever see again.
     name = f"order {known.reference}" if known else f"new order for {session_id}"
-    return Preview(name=name, changes=tuple(difference(before, after)), reason=outcome.reason)
+    return Preview(
+        name=name,
+        changes=tuple(difference(before, after)),
+        sentences=sentences(before, after),
+        reason=outcome.reason,
+    )
 
 
 def difference(before: Snapshot, after: Snapshot) -> Iterator[str]:

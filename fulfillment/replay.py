@@ -12,7 +12,7 @@ from django.utils import timezone
 from fulfillment import event_types, inbox, measures
 from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
-from fulfillment.preview import preview
+from fulfillment.preview import Preview, preview
 from orders import stripe_api
 from orders.models import Order
 
@@ -38,9 +38,14 @@ class Selection:
 
 @dataclass
 class Replayed:
-    """How it went. `sessions`: each session of this run and why it is not ours, so that none is asked about twice."""
+    """How it went. `sessions`: each session of this run and why it is not ours, so that none is asked about twice.
+
+    `previews` are those of a dry run that would change something, `left` the lines about what was skipped or failed.
+    """
 
     sessions: dict[str, str] = field(default_factory=dict)
+    previews: list[Preview] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -78,12 +83,14 @@ def replay(selection: Selection, *, dry_run: bool = False, say: Say = print) -> 
             _replay_one(thing, replayed, dry_run=dry_run, say=say)
         except (_NotOurs, inbox.EventIgnored) as reason:
             replayed.counts["skipped"] += 1
-            say(f"{thing.name}: skipped, {reason}")
+            replayed.left.append(f"{thing.name}: skipped, {reason}")
+            say(replayed.left[-1])
         except SoftTimeLimitExceeded:
             raise
         except Exception as error:  # noqa: BLE001 - said and counted; the others go on
             replayed.counts["failed"] += 1
-            say(f"{thing.name}: failed, {type(error).__name__}: {error}")
+            replayed.left.append(f"{thing.name}: failed, {type(error).__name__}: {error}")
+            say(replayed.left[-1])
         if number % SHOW_EVERY == 0:
             say(f"{number} so far: {replayed}")
     return replayed
@@ -115,6 +122,7 @@ def _preview(session_id: str, replayed: Replayed, say: Say) -> str:
     seen = preview(session_id, door="replay")
     if seen.changes:
         replayed.counts["changed"] += 1
+        replayed.previews.append(seen)
         say(f"{seen.name}:")
     for change in seen.changes:
         say(f"    {change}")

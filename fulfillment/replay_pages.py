@@ -1,7 +1,8 @@
-"""The admin's replay: first what it would change, row by row, then the button that does it."""
+"""The admin's replay: first what it would change, in words, then the form that asks why and does it."""
 
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
@@ -10,11 +11,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from fulfillment import admin_pages
 from fulfillment.fulfill import fulfill
+from fulfillment.mail_pages import ReasonForm
 from fulfillment.models import StripeEvent
-from fulfillment.preview import preview
+from fulfillment.preview import Preview, preview
 from fulfillment.replay import Replayed, Selection, replay
 from orders import stripe_api
 from orders.models import Order
@@ -30,23 +33,27 @@ def replay_order(model_admin: ModelAdmin, request: HttpRequest, order: Order) ->
     if not order.stripe_session_id:
         messages.error(request, _("This order has no Checkout Session to ask Stripe about."))
         return admin_pages.back_to(order)
-    if request.method == "POST":
-        _fulfill(model_admin, request, order, str(order.stripe_session_id))
+    form = ReasonForm(admin_pages.sent(request))
+    if request.method == "POST" and form.is_valid():
+        _fulfill(model_admin, request, order, reason=form.cleaned_data["reason"])
         return admin_pages.back_to(order)
-    lines, problem = _difference(str(order.stripe_session_id))
-    context = {"order": order, "lines": lines, "problem": problem}
+    previews, problem = _difference(str(order.stripe_session_id))
+    context = {"order": order, "form": form, "previews": previews, "problem": problem}
     return admin_pages.render(model_admin, request, "replay", title=_("Replay"), **context)
 
 
-def _difference(session_id: str) -> tuple[tuple[str, ...], str]:
+def _difference(session_id: str) -> tuple[list[Preview], str]:
+    """What would change, if anything, and why Stripe could not be asked, or ""."""
     try:
-        return preview(session_id, door="replay").changes, ""
+        seen = preview(session_id, door="replay")
     except TROUBLE as error:
-        return (), str(error)
+        return [], str(error)
+    return [seen] if seen.changes else [], ""
 
 
-def _fulfill(model_admin: ModelAdmin, request: HttpRequest, order: Order, session_id: str) -> None:
-    admin_pages.note(model_admin, request, order, "replayed")
+def _fulfill(model_admin: ModelAdmin, request: HttpRequest, order: Order, *, reason: str) -> None:
+    admin_pages.note(model_admin, request, order, "replayed", reason=reason)
+    session_id = str(order.stripe_session_id)
     try:
         stale = fulfill(session_id, door="replay").stale
     except TROUBLE as error:
@@ -75,20 +82,31 @@ def replay_events(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse
     if not names:
         messages.error(request, _("Choose events in the list first."))
         return HttpResponseRedirect(reverse("admin:fulfillment_stripeevent_changelist"), status=303)
-    said: list[str] = []
-    run = partial(replay, Selection(events=names), say=said.append)
-    if request.method == "POST":
+    form = ReasonForm(admin_pages.sent(request))
+    form.fields["reason"].help_text = admin_pages.LOGGED_HELP
+    run = partial(replay, Selection(events=names), say=_nobody)
+    if request.method == "POST" and form.is_valid():
         for event in events:
-            model_admin.log_change(request, event, "replayed")
-        _tell(request, run(), said)
+            model_admin.log_change(request, event, f"replayed: {form.cleaned_data['reason']}")
+        _tell(request, run())
         return HttpResponseRedirect(reverse("admin:fulfillment_stripeevent_changelist"), status=303)
-    summary = run(dry_run=True)
-    context = {"events": events, "lines": said, "summary": summary, "problem": ""}
+    replayed = run(dry_run=True)
+    context: dict[str, Any] = {"form": form, "events": events, "previews": replayed.previews, "left": replayed.left}
     return admin_pages.render(model_admin, request, "replay", title=_("Replay"), **context)
 
 
-def _tell(request: HttpRequest, replayed: Replayed, said: list[str]) -> None:
+def _nobody(line: str) -> None:
+    """The page shows what was found in its own way."""
+
+
+def _tell(request: HttpRequest, replayed: Replayed) -> None:
     tell = messages.error if replayed.failed else messages.success
-    tell(request, _("Replayed: %(summary)s.") % {"summary": replayed})
-    for line in said[:10]:
+    number = len(replayed.sessions)
+    said = [ngettext("Replayed %(n)s payment.", "Replayed %(n)s payments.", number) % {"n": number}]
+    if skipped := replayed.counts["skipped"]:
+        said.append(ngettext("%(n)s event was skipped.", "%(n)s events were skipped.", skipped) % {"n": skipped})
+    if replayed.failed:
+        said.append(ngettext("%(n)s event failed.", "%(n)s events failed.", replayed.failed) % {"n": replayed.failed})
+    tell(request, " ".join(said))
+    for line in replayed.left[:10]:
         messages.info(request, line)

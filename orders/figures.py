@@ -210,11 +210,14 @@ def _sums(row: Iterable[int]) -> Sums:
 
 
 def _currencies(bars: list[Any]) -> list[str]:
-    """Those in which anything was paid, the one with most orders first."""
+    """Those in which anything was sold, the one with most orders first; while there were only free copies, theirs."""
     orders: dict[str, int] = {}
-    for _start, code, _source, number, *_ in bars:
+    sales: dict[str, int] = {}
+    for _start, code, _source, number, sold, *_ in bars:
         orders[code] = orders.get(code, 0) + number
-    return sorted(orders, key=lambda code: (-orders[code], code))
+        sales[code] = sales.get(code, 0) + sold
+    shown = [code for code in orders if sales[code]] or list(orders)
+    return sorted(shown, key=lambda code: (-orders[code], code))
 
 
 def _by_start(sums: list[tuple[date, str, Sums]], starts: Iterable[date]) -> list[Sums]:

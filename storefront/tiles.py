@@ -79,7 +79,7 @@ def change(now: int, before: int) -> tuple[str, str]:
 
 
 def _change_of_rate(now: Looks, before: Looks) -> tuple[str, str]:
-    if now.rate is None or not before.rate:
+    if now.rate is None or not before.rate or max(now.rate, before.rate) > 1:
         return "", "same"
     return _signed(now.rate / before.rate - 1), _trend(now.rate - before.rate)
 
@@ -96,7 +96,8 @@ def _signed(share: float) -> str:
 
 
 def rate(looks: Looks) -> str:
-    return "–" if looks.rate is None else percent(looks.rate)
+    """ "–" where no share can be said: nobody looked, or more was bought than looked at, past the page that counts."""
+    return "–" if looks.rate is None or looks.rate > 1 else percent(looks.rate)
 
 
 def percent(share: float, *, decimals: int = 1) -> str:

@@ -73,3 +73,6 @@ urlpatterns = [
     path("readyz", health.readyz, name="readyz"),
     path("metrics", metrics.metrics, name="metrics"),
 ]
+
+handler403 = "storefront.turned_away.denied"
+handler404 = "storefront.turned_away.missing"

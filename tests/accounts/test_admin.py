@@ -1,9 +1,11 @@
 import pytest
 from allauth.account.models import EmailAddress
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group
 from django.test import Client
 
-from accounts.models import User
-from tests.factories import UserFactory
+from accounts.models import SignIn, User
+from tests.factories import OrderFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +47,7 @@ def test_s60_staff_without_permissions_see_nothing(client: Client) -> None:
 
 
 def test_user_added_in_the_admin_is_normal_and_unproven(client: Client, owner: User) -> None:
-    new = {"email": "Bob@Example.com", "usable_password": "false", "password1": "", "password2": ""}
+    new = {"email": "Bob@Example.com"}
     answer = client.post(f"{USERS}add/", {**new, **no_addresses()})
     assert answer.status_code == 302, answer.context["adminform"].form.errors
     bob = User.objects.get(email="bob@example.com")
@@ -55,7 +57,7 @@ def test_user_added_in_the_admin_is_normal_and_unproven(client: Client, owner: U
 
 @pytest.mark.parametrize("email", ["mıke@b.co", "OWNER@example.com"])
 def test_user_with_a_bad_or_taken_address_is_not_added(client: Client, owner: User, email: str) -> None:
-    new = {"email": email, "usable_password": "false", "password1": "", "password2": ""}
+    new = {"email": email}
     answer = client.post(f"{USERS}add/", {**new, **no_addresses()})
     assert answer.status_code == 200
     assert answer.context["adminform"].form.errors["email"]
@@ -105,3 +107,42 @@ def test_people_are_found_by_each_of_their_addresses(client: Client, owner: User
         answer = client.get(USERS, {"q": words})
         assert [found.email for found in answer.context["cl"].result_list] == ["bob@example.com"], words
     assert client.get("/admin/account/emailaddress/").status_code == 404
+
+
+def test_adding_a_colleague_asks_for_the_address_alone(client: Client, owner: User) -> None:
+    page = client.get(f"{USERS}add/")
+    assert list(page.context["adminform"].form.fields) == ["email"]
+    assert "LDAP" not in page.content.decode()
+    assert "/accounts/login/ with a code" in page.content.decode()
+
+
+def test_role_without_the_admin_is_refused(client: Client, owner: User) -> None:
+    bob, editor = UserFactory(), Group.objects.create(name="Editors")
+    sent = {
+        "email": bob.email, "is_active": "on", "groups": [editor.pk], "date_joined_0": "2026-01-01",
+        "date_joined_1": "00:00:00", **no_addresses(),
+    }  # fmt: skip
+    answer = client.post(f"{USERS}{bob.pk}/change/", sent)
+    assert answer.context["adminform"].form.errors["groups"] == ["Tick “may use the admin” too, or take the role away."]
+    assert not bob.groups.exists()
+    assert client.post(f"{USERS}{bob.pk}/change/", {**sent, "is_staff": "on"}).status_code == 302
+    assert list(bob.groups.all()) == [editor]
+
+
+def test_delete_is_offered_only_where_it_can_succeed(client: Client, owner: User) -> None:
+    fresh, signed, bought, acted = UserFactory.create_batch(4)
+    SignIn.objects.create(user=signed)
+    OrderFactory(user=bought)
+    LogEntry.objects.create(user=acted, action_flag=2, object_repr="x")
+    for user, is_offered in ((fresh, True), (signed, False), (bought, False), (acted, False)):
+        page = client.get(f"{USERS}{user.pk}/change/").content.decode()
+        assert (f"{USERS}{user.pk}/delete/" in page) is is_offered
+        assert "Take “active” away" in page
+        assert "/admin/fulfillment/customer/erase/?email=" in page
+    assert client.post(f"{USERS}{fresh.pk}/delete/", {"post": "yes"}).status_code == 302
+    assert not User.objects.filter(pk=fresh.pk).exists()
+
+
+def test_people_are_not_deleted_by_the_list(client: Client, owner: User) -> None:
+    UserFactory()
+    assert "delete_selected" not in client.get(USERS).content.decode()

@@ -169,6 +169,39 @@ def test_currency_is_chosen_where_there_are_several(desk: Client) -> None:
     assert "€9.00" not in page(desk, "?currency=jpy")
 
 
+def test_free_copy_in_another_currency_adds_no_choice(desk: Client) -> None:
+    sold()
+    sold(product=ProductFactory(price=0, currency="jpy"), currency="jpy", source="free", total=0)
+    assert desk.get("/admin/").context["currencies"] == [("usd", "USD", True)]
+
+
+def test_currency_of_free_copies_alone_is_shown(desk: Client) -> None:
+    sold(product=ProductFactory(price=0, currency="jpy"), currency="jpy", source="free", total=0)
+    assert desk.get("/admin/").context["currencies"] == [("jpy", "JPY", True)]
+
+
+def test_today_so_far_names_what_was_refunded_of_it(desk: Client) -> None:
+    sold(0, product=ProductFactory(price=1000))
+    assert "of it refunded" not in page(desk)
+    sold(0, product=ProductFactory(price=700), refunded=300)
+    assert "$17.00 from 2 orders, $3.00 of it refunded" in page(desk)
+
+
+def test_more_sold_than_looked_at_is_no_conversion(desk: Client) -> None:
+    book = ProductFactory(price=1000)
+    ProductViews.objects.create(product=book, day=timezone.localdate() - timedelta(days=5), count=1)
+    sold(1, product=book)
+    assert [each["rate"] for each in desk.get("/admin/").context["best"]] == ["100.0%"]
+    sold(2, product=book)
+    assert [each["rate"] for each in desk.get("/admin/").context["best"]] == ["–"]
+
+
+def test_first_page_is_named_for_what_it_shows(desk: Client) -> None:
+    text = page(desk)
+    assert "Site administration" not in text
+    assert re.search(r"<title>\s*How the shop is \|", text)
+
+
 def test_shop_that_sold_nothing_says_so(desk: Client) -> None:
     text = page(desk)
     assert "Nothing was sold in this time." in text

@@ -222,3 +222,10 @@ def test_letter_asked_for_twice_is_one(desk: Client) -> None:
     lost_link.ask(GUEST)
     lost_link.ask(GUEST)
     assert Delivery.objects.filter(kind="lost").count() == 1
+
+
+def test_page_says_that_the_mail_is_of_today_and_the_rest_of_then(desk: Client, paid: Callable[..., Order]) -> None:
+    delivery = paid().deliveries.get()
+    text = " ".join(desk.get(f"/admin/fulfillment/delivery/{delivery.pk}/change/").content.decode().split())
+    assert "This is how it would read today. What was sent then is not kept" in text
+    assert "the Message-ID and the replies of the mail server are those of then." in text

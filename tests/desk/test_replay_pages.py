@@ -17,6 +17,7 @@ from tests.steps import buy, report, states
 pytestmark = pytest.mark.django_db
 
 EVENTS = "/admin/fulfillment/stripeevent/"
+WHY = {"reason": "the buyer waits"}
 
 
 def address(order: Order) -> str:
@@ -32,21 +33,36 @@ def test_difference_is_shown_and_then_made(desk: Client, owner: Any, world: Worl
     order = buy(world, Client(), ProductFactory(name="Knots"))
     before = dump()
     page = desk.get(address(order))
-    assert page.context["lines"][0].startswith("order: state: open → paid")
-    assert "new entitlement Knots: state: active" in page.content.decode()
+    [seen] = page.context["previews"]
+    assert seen.sentences[0] == "Would mark the order “paid”."
+    assert "Would give access to “Knots” to guest@example.com." in seen.sentences
+    assert "Would write the mail “order and its files” to guest@example.com." in seen.sentences
+    text = page.content.decode()
+    assert text.index("<details>") < text.index("new entitlement Knots: state: active") < text.index("</details>")
+    assert "Nothing would change." not in text
     assert dump() == before
-    assert told(desk, desk.post(address(order))) == ["The order is in line with Stripe."]
+    assert told(desk, desk.post(address(order), WHY)) == ["The order is in line with Stripe."]
     assert states(order) == ("paid", ["active"], ["pending"])
-    assert order.timeline.get(kind="by_hand").detail == f"replayed – o…@example.com (user {owner.pk})"
-    assert LogEntry.objects.get().get_change_message() == "replayed"
-    assert "a replay would change nothing" in desk.get(address(order)).content.decode()
+    assert order.timeline.get(kind="by_hand").detail == f"replayed: {WHY['reason']} – o…@example.com (user {owner.pk})"
+    assert LogEntry.objects.get().get_change_message() == f"replayed: {WHY['reason']}"
+    assert "<strong>Nothing would change.</strong>" in desk.get(address(order)).content.decode()
+
+
+def test_replay_without_a_reason_changes_nothing(desk: Client, world: World) -> None:
+    buy(world, Client(), ProductFactory())
+    report(world, Client(), "checkout.session.completed")
+    before = dump()
+    for page in (address(Order.objects.get()), f"{EVENTS}replay/?ids={StripeEvent.objects.get().pk}"):
+        answer = desk.post(page, {"reason": " "})
+        assert (answer.status_code, list(answer.context["form"].errors)) == (200, ["reason"])
+    assert dump() == before
 
 
 def test_silent_stripe_is_said_and_nothing_changes(desk: Client, world: World, paid: Callable[..., Order]) -> None:
     order = paid()
     world.control("faults", {"area": "api", "kind": "error", "status": 503})
     assert "Stripe could not be asked:" in desk.get(address(order)).content.decode()
-    [said] = told(desk, desk.post(address(order)))
+    [said] = told(desk, desk.post(address(order), WHY))
     assert said.startswith("Stripe could not be asked:")
 
 
@@ -63,13 +79,21 @@ def test_chosen_events_are_shown_and_replayed(desk: Client, world: World) -> Non
     assert (answer.status_code, answer["Location"]) == (302, f"{EVENTS}replay/?ids={event.pk}")
     before = dump()
     page = desk.get(answer["Location"])
-    assert page.context["lines"][0] == f"order {order.reference}:"
-    assert any("order: state: open → paid" in line for line in page.context["lines"])
+    [seen] = page.context["previews"]
+    assert (seen.name, seen.sentences[0]) == (f"order {order.reference}", "Would mark the order “paid”.")
     assert dump() == before
-    assert told(desk, desk.post(answer["Location"])) == ["Replayed: 1 sessions, 0 skipped, 0 failed."]
+    assert told(desk, desk.post(answer["Location"], WHY)) == ["Replayed 1 payment."]
     event.refresh_from_db()
     assert (states(order), event.state) == (("paid", ["active"], ["pending"]), "handled")
-    assert LogEntry.objects.get().get_change_message() == "replayed"
+    assert LogEntry.objects.get().get_change_message() == f"replayed: {WHY['reason']}"
+
+
+def test_event_that_is_skipped_says_why_and_that_nothing_would_change(desk: Client, world: World) -> None:
+    event = StripeEvent.objects.create(event_id="evt_1", type="customer.created", object_id="cus_1", livemode=False)
+    page = desk.get(f"{EVENTS}replay/?ids={event.pk}")
+    [line] = page.context["left"]
+    assert line.startswith("evt_1: skipped, ")
+    assert "<strong>Nothing would change.</strong>" in page.content.decode()
 
 
 @pytest.mark.parametrize("ids", ["", "x", "99999999999999999999999", "0,-1", "%00", "1;drop", "٣"])

@@ -76,6 +76,7 @@ class Shop:
             "checkout_done": f"?session_id={self.order.stripe_session_id}",
             "admin:fulfillment_customer_person": f"?email={BUYER}",
             "admin:fulfillment_customer_mail": f"?email={BUYER}",
+            "admin:fulfillment_customer_erase": f"?email={BUYER}",
         }
         return "/" + path.replace("^", "").replace("$", "") + queries.get(address.name, "")
 

@@ -29,7 +29,7 @@ COMPOSE = "docker compose --env-file .env -f deploy/compose.yaml "
 # Programs of the system, which no test can run: written as their own manuals say.
 SYSTEM = {
     "cp", "chmod", "chown", "mkdir", "install", "useradd", "df", "dig", "timedatectl", "journalctl", "systemd-tmpfiles",
-    "stripe", "certbot", "gunicorn", "pip", "/srv/shop/app/.venv/bin/pip", "python3",
+    "stripe", "certbot", "gunicorn", "pip", "/srv/shop/app/.venv/bin/pip", "python3", "rclone",
 }  # fmt: skip
 # Parsed and not run here: they ask a person, or are run by tests of their own.
 ONLY_PARSED = {"createsuperuser", "check", "collectstatic", "migrate", "load_demo", "check_production"}
