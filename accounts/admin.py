@@ -6,7 +6,7 @@ from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.forms import AdminUserCreationForm
+from django.contrib.auth.forms import AdminUserCreationForm, UserChangeForm
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html_join
@@ -32,9 +32,22 @@ class UserCreationForm(AdminUserCreationForm):
         model = User
         fields = ("email",)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """In words of our own: Django's are in English alone."""
+        super().__init__(*args, **kwargs)
+        self.fields["usable_password"].label = _("Signs in with a password")
+        self.fields["usable_password"].help_text = _("Without one, they sign in by a code that is mailed to them.")
+
+
+class ChangeForm(UserChangeForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "password" in self.fields and not self.instance.has_usable_password():
+            self.fields["password"].help_text = _("They sign in by a code that is mailed to them.")
+
 
 class EmailAddressForm(forms.ModelForm):
-    email = AddressField()
+    email = AddressField(label=_("E-mail address"))
 
 
 class EmailAddressInline(admin.TabularInline):
@@ -45,6 +58,7 @@ class EmailAddressInline(admin.TabularInline):
 
 @admin.register(User)
 class UserAdmin(DjangoUserAdmin):
+    form = ChangeForm
     add_form = UserCreationForm
     add_fieldsets = ((None, {"fields": ("email", "usable_password", "password1", "password2")}),)
     filter_horizontal = ("user_permissions",)
@@ -127,7 +141,7 @@ class SignInAdmin(admin.ModelAdmin):
 
 
 class MailChoiceForm(forms.ModelForm):
-    email = AddressField()
+    email = AddressField(label=_("E-mail address"))
 
 
 @admin.register(MailChoice)

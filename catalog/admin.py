@@ -27,8 +27,9 @@ from catalog import (
     uploads,
 )
 from catalog.forms import EditionForm, FileForm, ProductForm
-from catalog.models import Category, Edition, File, Product, StripePrice, Tag
+from catalog.models import Category, Edition, File, Product, Tag
 from catalog.sample_preview import sample_preview
+from catalog.stripe_price_models import StripePrice
 
 
 @admin.register(Category)

@@ -11,6 +11,7 @@ from fulfillment.delivery_models import Delivery
 from fulfillment.models import Entitlement
 from orders import stripe_api
 from orders.facts import Facts
+from orders.history import recorded
 from orders.models import Order, TimelineEntry
 
 Snapshot = dict[str, dict[str, str]]  # row → field → value
@@ -78,7 +79,7 @@ def _rows(order: Order) -> Iterator[tuple[str, dict[str, str]]]:
     for mail in Delivery.objects.filter(order=order).order_by("pk"):
         yield f"delivery {mail.kind} {mail.seq}", _fields(mail, ("state", "recipient"))
     for number, entry in enumerate(TimelineEntry.objects.filter(order=order).order_by("pk"), 1):
-        yield f"timeline {number}", {entry.get_kind_display(): entry.detail or "·"}
+        yield f"timeline {number}", {recorded(TimelineEntry.Kind(entry.kind)): entry.detail or "·"}
 
 
 def _fields(row: object, names: tuple[str, ...]) -> dict[str, str]:

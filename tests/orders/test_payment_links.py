@@ -9,7 +9,7 @@ import stripe
 from django.core.management import call_command
 from django.test import Client
 
-from catalog.models import StripePrice
+from catalog.stripe_price_models import StripePrice
 from fulfillment.converge import converge
 from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
