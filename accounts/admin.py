@@ -35,8 +35,10 @@ class UserCreationForm(AdminUserCreationForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """In words of our own: Django's are in English alone."""
         super().__init__(*args, **kwargs)
-        self.fields["usable_password"].label = _("Signs in with a password")
-        self.fields["usable_password"].help_text = _("Without one, they sign in by a code that is mailed to them.")
+        password: Any = self.fields["usable_password"]
+        password.label = _("Signs in with a password")
+        password.help_text = _("Without one, they sign in by a code that is mailed to them.")
+        password.choices = [("true", _("Yes")), ("false", _("No"))]
 
 
 class ChangeForm(UserChangeForm):

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from catalog.models import File, Product
@@ -118,7 +118,7 @@ class Entitlement(models.Model):
     class Reason(models.TextChoices):
         """Why the access is not active."""
 
-        NONE = "", _("none")
+        NONE = "", pgettext_lazy("reason", "none")
         UNPAID = "unpaid", _("Unpaid")
         REFUNDED = "refunded", _("Refunded")
         DISPUTED = "disputed", _("Disputed")

@@ -188,6 +188,13 @@ def test_account_that_has_no_password_says_so_in_german(desk: Client) -> None:
     assert "Die Person meldet sich mit einem Code an, der ihr per E-Mail zugeht." in labels(page)
 
 
+def test_who_adds_a_user_is_asked_in_german(desk: Client) -> None:
+    desk.cookies["language"] = "de"
+    found = labels(desk.get("/admin/accounts/user/add/").content.decode())
+    assert {"Meldet sich mit Passwort an:", "Ja", "Nein"} <= set(found)
+    assert {"Enabled", "Disabled"} & set(found) == set()
+
+
 def test_difference_is_explained_in_german(walked: Shop, german: Client) -> None:
     page = html.unescape(german.get("/admin/fulfillment/difference/").content.decode())
     assert "Bezahlt, keine E-Mail gesendet" in page
