@@ -45,6 +45,12 @@ class UserCreationForm(forms.ModelForm):
 
 
 class UserForm(UserChangeForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """In words of our own: Django's are in English alone."""
+        super().__init__(*args, **kwargs)
+        if "password" in self.fields and not self.instance.has_usable_password():
+            self.fields["password"].help_text = _("They sign in by a code that is mailed to them.")
+
     def clean(self) -> dict[str, Any]:
         given: dict[str, Any] = super().clean() or self.cleaned_data
         if given.get("groups") and given.get("is_staff") is False:
@@ -53,7 +59,7 @@ class UserForm(UserChangeForm):
 
 
 class EmailAddressForm(forms.ModelForm):
-    email = AddressField()
+    email = AddressField(label=_("E-mail address"))
 
 
 class EmailAddressInline(admin.TabularInline):
@@ -175,7 +181,7 @@ class SignInAdmin(admin.ModelAdmin):
 
 
 class MailChoiceForm(forms.ModelForm):
-    email = AddressField()
+    email = AddressField(label=_("E-mail address"))
 
 
 @admin.register(MailChoice)

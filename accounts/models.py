@@ -41,16 +41,18 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    email = models.EmailField(max_length=254, unique=True)
+    email = models.EmailField(_("e-mail address"), max_length=254, unique=True)
     is_staff = models.BooleanField(_("may use the admin"), default=False)
-    is_active = models.BooleanField(default=True)
-    date_joined = models.DateTimeField(default=timezone.now)
+    is_active = models.BooleanField(_("is active"), default=True)
+    date_joined = models.DateTimeField(_("joined on"), default=timezone.now)
 
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
     objects = UserManager()
 
     class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
         # One spelling per mailbox, so that unique means one account whatever the case.
         constraints = (models.CheckConstraint(condition=Exact(F("email"), Lower("email")), name="user_email_lower"),)
 
@@ -67,12 +69,14 @@ class User(AbstractBaseUser, PermissionsMixin):
 class SignIn(models.Model):
     """One sign-in that succeeded: who came from where. Kept for as long as a bank may still ask."""
 
-    user = models.ForeignKey(User, models.CASCADE, related_name="sign_ins")
-    at = models.DateTimeField(default=timezone.now)
-    address = models.GenericIPAddressField(null=True)
-    agent = models.CharField(max_length=200, blank=True)
+    user = models.ForeignKey(User, models.CASCADE, related_name="sign_ins", verbose_name=_("user"))
+    at = models.DateTimeField(_("when"), default=timezone.now)
+    address = models.GenericIPAddressField(_("IP address"), null=True)
+    agent = models.CharField(_("browser"), max_length=200, blank=True)
 
     class Meta:
+        verbose_name = _("sign-in")
+        verbose_name_plural = _("sign-ins")
         ordering = ("pk",)
         indexes = (
             models.Index(fields=("user", "at"), name="sign_in_of_user"),
@@ -80,7 +84,7 @@ class SignIn(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.user} at {self.at:%Y-%m-%d %H:%M:%S}"
+        return f"{self.user}, {self.at:%Y-%m-%d %H:%M:%S}"
 
     @property
     def device(self) -> str:
@@ -142,11 +146,13 @@ class Attempts(models.Model):
 class MailChoice(models.Model):
     """What the owner of a mailbox wants to hear of, by its address. Mails about orders are not up for choice."""
 
-    email = models.CharField(max_length=254, unique=True)
-    new_editions = models.BooleanField(default=True)
-    changed_at = models.DateTimeField(auto_now=True)
+    email = models.CharField(_("e-mail address"), max_length=254, unique=True)
+    new_editions = models.BooleanField(_("wants to hear of new editions"), default=True)
+    changed_at = models.DateTimeField(_("changed on"), auto_now=True)
 
     class Meta:
+        verbose_name = _("mail choice")
+        verbose_name_plural = _("mail choices")
         constraints = (
             models.CheckConstraint(condition=Exact(F("email"), Lower("email")), name="mail_choice_email_lower"),
         )

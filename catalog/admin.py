@@ -33,8 +33,9 @@ from catalog import (
     uploads,
 )
 from catalog.forms import ProductForm
-from catalog.models import Category, Edition, Product, StripePrice, Tag
+from catalog.models import Category, Edition, Product, Tag
 from catalog.sample_preview import sample_preview
+from catalog.stripe_price_models import StripePrice
 from catalog.ticks import Ticks
 
 

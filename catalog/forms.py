@@ -34,15 +34,18 @@ class ManyFilesField(forms.FileField):
 
 class ProductForm(forms.ModelForm):
     stamp = forms.CharField(required=False, widget=forms.HiddenInput)  # of what the form was made from
-    price = forms.CharField(max_length=20, initial="0", help_text=_("Such as 12.50. 0 is free."))
+    price = forms.CharField(label=_("Price"), max_length=20, initial="0", help_text=_("Such as 12.50. 0 is free."))
     cover_image = forms.FileField(
         required=False,
+        label=_("Cover image"),
         help_text=_("JPEG, PNG, WebP or SVG. Without one, the first page of the PDF becomes the cover."),
     )
     new_files = ManyFilesField(
-        required=False, help_text=_("PDF, EPUB, ZIP, audio or video; several at once if you like.")
+        required=False,
+        label=_("New files"),
+        help_text=_("PDF, EPUB, ZIP, audio or video; several at once if you like."),
     )
-    uploads = UploadsField(required=False)
+    uploads = UploadsField(required=False, label=_("Files on their way"))
     file_order = FileOrderField(
         required=False,
         label=_("Order of the files"),
@@ -70,7 +73,7 @@ class ProductForm(forms.ModelForm):
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self.initial["stamp"] = getattr(self.instance, "stamp", "")  # the admin reads it before the product
-            self.initial["price"] = money.plain(self.instance.price, self.instance.currency)
+            self.initial["price"] = money.typed(self.instance.price, self.instance.currency)
             newest = self.instance.editions.first()
             files = list(newest.files.all()) if newest else []
             self.initial["file_order"] = {file.pk: file.position for file in files}

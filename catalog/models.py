@@ -5,13 +5,14 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.contrib.postgres.search import SearchVector
-from django.core.validators import MinLengthValidator, RegexValidator
+from django.core.validators import MinLengthValidator
 from django.db import models
 from django.db.models import Q, Value
 from django.db.models.functions import Left, Length, Lower
 from django.db.models.lookups import Exact, GreaterThanOrEqual
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money, page_choice
@@ -20,6 +21,7 @@ from catalog.payment_link_models import PaymentLink  # noqa: F401 - Django looks
 from catalog.sample_models import Sample, SamplePage  # noqa: F401 - the same
 from catalog.slug_models import FormerSlug  # noqa: F401 - the same
 from catalog.storage_models import StorageLook  # noqa: F401 - the same
+from catalog.stripe_price_models import StripePrice  # noqa: F401 - the same
 from catalog.upload_models import Upload  # noqa: F401 - the same
 from catalog.view_models import ProductViews  # noqa: F401 - the same
 
@@ -36,11 +38,12 @@ ON_SALE = Q(status="published")
 
 
 class Category(models.Model):
-    name = models.CharField(max_length=60)
-    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(_("name"), max_length=60)
+    slug = models.SlugField(_("name in the address"), max_length=60, unique=True)
 
     class Meta:
-        verbose_name_plural = "categories"
+        verbose_name = _("category")
+        verbose_name_plural = _("categories")
         ordering = ("name",)
         constraints = (models.UniqueConstraint(Lower("name"), name="category_name_unique"),)
 
@@ -51,10 +54,12 @@ class Category(models.Model):
 class Tag(models.Model):
     """A word that products have in common across categories."""
 
-    name = models.CharField(max_length=40)
-    slug = models.SlugField(max_length=40, unique=True)
+    name = models.CharField(_("name"), max_length=40)
+    slug = models.SlugField(_("name in the address"), max_length=40, unique=True)
 
     class Meta:
+        verbose_name = _("tag")
+        verbose_name_plural = _("tags")
         ordering = ("name",)
         constraints = (models.UniqueConstraint(Lower("name"), name="tag_name_unique"),)
 
@@ -76,9 +81,9 @@ class ProductQuerySet(models.QuerySet["Product"]):
 
 class Product(models.Model):
     class Status(models.TextChoices):
-        DRAFT = "draft"
-        PUBLISHED = "published"
-        ARCHIVED = "archived"
+        DRAFT = "draft", _("Draft")
+        PUBLISHED = "published", _("Published")
+        ARCHIVED = "archived", _("Archived")
 
     class Kind(models.TextChoices):
         """What a file is to somebody who looks for one; the trigger in migration 0004 tells it from the media type."""
@@ -91,15 +96,19 @@ class Product(models.Model):
         TEXT = "text", _("Text")
         ARCHIVE = "archive", _("ZIP archive")
 
-    name = models.CharField(max_length=120, validators=[MinLengthValidator(3)])
-    slug = models.SlugField(max_length=140, help_text="The last part of the product's address.")
-    summary = models.CharField(max_length=200, blank=True, help_text="One line for lists and search results.")
-    description = models.TextField(blank=True, max_length=20_000, help_text="Markdown.")
-    status = models.CharField(max_length=10, choices=Status, default=Status.DRAFT)
-    price = models.IntegerField(help_text="Minor units; 0 is free.")
-    currency = models.CharField(max_length=3, default="usd", choices=money.choices)
-    categories = models.ManyToManyField(Category, blank=True, related_name="products")
-    tags = models.ManyToManyField(Tag, blank=True, related_name="products")
+    name = models.CharField(_("name"), max_length=120, validators=[MinLengthValidator(3)])
+    slug = models.SlugField(
+        _("name in the address"), max_length=140, help_text=_("The last part of the address of the product’s page.")
+    )
+    summary = models.CharField(
+        _("summary"), max_length=200, blank=True, help_text=_("One line for lists and search results.")
+    )
+    description = models.TextField(_("description"), blank=True, max_length=20_000, help_text=_("Markdown."))
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.DRAFT)
+    price = models.IntegerField(_("price"), help_text="Minor units; 0 is free.")
+    currency = models.CharField(_("currency"), max_length=3, default="usd", choices=money.choices)
+    categories = models.ManyToManyField(Category, blank=True, related_name="products", verbose_name=_("categories"))
+    tags = models.ManyToManyField(Tag, blank=True, related_name="products", verbose_name=_("tags"))
     # The tables of contents of its PDFs, for the search.
     contents = models.TextField(blank=True, default="", db_default="", editable=False)
     # How many paid orders have it, as `orders.sales` counted them last; the order of "best-selling" follows it.
@@ -143,16 +152,18 @@ class Product(models.Model):
     objects = ProductQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("product")
+        verbose_name_plural = _("products")
         constraints = (
             models.UniqueConstraint(
                 Lower("name"),
                 name="product_name_unique",
-                violation_error_message="A product with this name exists already.",
+                violation_error_message=_("A product with this name exists already."),
             ),
             models.UniqueConstraint(
                 Lower("slug"),
                 name="product_slug_unique",
-                violation_error_message="A product with this slug exists already.",
+                violation_error_message=_("Another product has this name in its address already."),
             ),
             models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
             models.CheckConstraint(
@@ -207,31 +218,6 @@ class Product(models.Model):
         return money.display(self.price, self.currency)
 
 
-class StripePrice(models.Model):
-    """A price in Stripe's dashboard that sells a product: whatever pays it, such as a Payment Link, is delivered."""
-
-    product = models.ForeignKey(Product, models.CASCADE, related_name="stripe_prices")
-    price_id = models.CharField(
-        "price in Stripe",
-        max_length=255,
-        unique=True,
-        validators=[RegexValidator(r"\Aprice_[A-Za-z0-9]+\Z", "Copy the ID from Stripe: it begins with price_.")],
-        error_messages={"unique": "This price already belongs to a product."},
-        help_text="The ID of a price in Stripe’s dashboard, such as price_1QxA2bC3. A Payment Link with this price "
-        "delivers this product.",
-    )
-
-    class Meta:
-        verbose_name = "price in Stripe"
-        verbose_name_plural = "prices in Stripe, for Payment Links"
-        constraints = (
-            models.CheckConstraint(condition=Q(price_id__regex=r"^price_[A-Za-z0-9]+$"), name="stripe_price_is_an_id"),
-        )
-
-    def __str__(self) -> str:
-        return self.price_id
-
-
 class EditionQuerySet(models.QuerySet["Edition"]):
     def deliverable(self) -> "EditionQuerySet":
         """Published editions with files: what buyers can get."""
@@ -241,14 +227,16 @@ class EditionQuerySet(models.QuerySet["Edition"]):
 class Edition(models.Model):
     """One version of what a product delivers. Buyers get every published one; the newest first."""
 
-    product = models.ForeignKey(Product, models.CASCADE, related_name="editions")
-    number = models.PositiveSmallIntegerField()
-    notes = models.TextField(blank=True, help_text="What changed, for those who own an earlier edition.")
-    published_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
+    product = models.ForeignKey(Product, models.CASCADE, related_name="editions", verbose_name=_("product"))
+    number = models.PositiveSmallIntegerField(_("number"))
+    notes = models.TextField(_("notes"), blank=True, help_text=_("What changed, for those who own an earlier edition."))
+    published_at = models.DateTimeField(_("published on"), null=True, blank=True, default=timezone.now)
 
     objects = EditionQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("edition")
+        verbose_name_plural = _("editions")
         ordering = ("-number",)
         constraints = (
             models.UniqueConstraint("product", "number", name="edition_number_unique"),
@@ -256,7 +244,7 @@ class Edition(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.product}, edition {self.number}"
+        return gettext("%(name)s, edition %(number)s") % {"name": self.product, "number": self.number}
 
     @property
     def pages(self) -> int:
@@ -276,18 +264,20 @@ class Edition(models.Model):
 class File(models.Model):
     """Bytes that buyers download. The key in the storage is random, so nothing can be guessed or overwritten."""
 
-    edition = models.ForeignKey(Edition, models.CASCADE, related_name="files")
-    position = models.PositiveSmallIntegerField(default=1)
+    edition = models.ForeignKey(Edition, models.CASCADE, related_name="files", verbose_name=_("edition"))
+    position = models.PositiveSmallIntegerField(_("place in the order"), default=1)
     key = models.CharField(max_length=80, unique=True, editable=False)
-    name = models.CharField(max_length=160, help_text="The name the buyer's download gets.")
-    media_type = models.CharField(max_length=100, editable=False)
-    size = models.BigIntegerField(editable=False, help_text="Bytes.")
-    sha256 = models.CharField(max_length=64, editable=False)
-    pages = models.PositiveIntegerField(null=True, editable=False)
+    name = models.CharField(_("name"), max_length=160, help_text=_("The name of the file that buyers download."))
+    media_type = models.CharField(_("type"), max_length=100, editable=False)
+    size = models.BigIntegerField(_("size in bytes"), editable=False)
+    sha256 = models.CharField(_("SHA-256 checksum"), max_length=64, editable=False)
+    pages = models.PositiveIntegerField(_("pages"), null=True, editable=False)
     # What is inside, as catalog.outlines.Entry; null where nobody has looked yet.
     outline = models.JSONField(null=True, editable=False)
 
     class Meta:
+        verbose_name = _("file")
+        verbose_name_plural = _("files")
         ordering = ("position", "pk")
         constraints = (
             models.CheckConstraint(condition=Q(size__gt=0), name="file_size_positive"),

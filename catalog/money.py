@@ -9,6 +9,7 @@ from decimal import Decimal
 from babel.core import UnknownLocaleError
 from babel.numbers import format_currency, get_currency_name, get_currency_precision
 from django.core.exceptions import ValidationError
+from django.utils.formats import get_format
 from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 
@@ -36,7 +37,9 @@ MINIMUM = {
 }  # fmt: skip
 MAXIMUM = 99_999_999  # eight digits, whatever the currency
 
-AMOUNT = re.compile(r"(\d{1,9})(?:[.,](\d{1,3}))?", re.ASCII)
+NUMBER = re.compile(r"(\d{1,9})(?:([.,])(\d{1,3}))?", re.ASCII)
+# Both separators, so that the second can only be the decimal one.
+GROUPED = re.compile(r"\d{1,3}(?:(?:,\d{3}){1,2}\.|(?:\.\d{3}){1,2},)\d{1,3}", re.ASCII)
 # Unicode's rule that Babel leaves out: "KWD 5.12", not "KWD5.12".
 # https://www.unicode.org/reports/tr35/tr35-numbers.html#Currencies (currencySpacing)
 LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=\d)")
@@ -71,10 +74,26 @@ def read(text: str, currency: str) -> int:
 
     Raises ValidationError for what is no amount or has more digits than the currency.
     """
-    match = AMOUNT.fullmatch(text.strip())
-    if not match:
+    value = number(text)
+    if value is None:
         raise ValidationError(_("Write the price as a plain number, such as 12.50, or 0 for free."), code="format")
-    return _minor_units(Decimal(f"{match[1]}.{match[2] or 0}"), currency)
+    return _minor_units(value, currency)
+
+
+def number(text: str) -> Decimal | None:
+    """A number as people write it: "12.50", "12,50", "1,234.50", "1.234,50"; None for what is none.
+
+    A single separator is the decimal one. Only where it would be the thousands' in the reader's language, "1,000" in
+    English and "1.000" in German, nobody guesses: a thousand would be sold for one.
+    """
+    if match := NUMBER.fullmatch(text.strip()):
+        whole, separator, rest = match.groups("")
+        is_unclear = len(rest) == 3 and separator == get_format("THOUSAND_SEPARATOR")
+        return None if is_unclear else Decimal(f"{whole}.{rest or 0}")
+    if GROUPED.fullmatch(text.strip()):
+        *groups, rest = re.split("[.,]", text.strip())
+        return Decimal(f"{''.join(groups)}.{rest}")
+    return None
 
 
 def _minor_units(value: Decimal, currency: str) -> int:
@@ -119,6 +138,11 @@ def plain(amount: int, currency: str) -> str:
     return f"{Decimal(amount).scaleb(-exponent(currency)):.{decimals_shown(currency)}f}"
 
 
+def typed(amount: int, currency: str) -> str:
+    """The amount as people type it in the active language, for a form: 1250 usd is "12.50", in German "12,50"."""
+    return plain(amount, currency).replace(".", str(get_format("DECIMAL_SEPARATOR")))
+
+
 def display(amount: int, currency: str) -> str:
     """The amount for people, in the form of the active language: "$12.50", "¥500", "12,50 €"."""
     return _shown(amount, currency, to_locale(get_language() or "en"))
@@ -144,5 +168,12 @@ def _shown(amount: int, currency: str, language: str) -> str:
 
 
 def choices() -> list[tuple[str, str]]:
-    """Every currency Stripe charges in, for a form's select."""
-    return [(code, f"{code.upper()} – {get_currency_name(code.upper(), locale='en')}") for code in CURRENCIES]
+    """Every currency Stripe charges in, for a form's select, named in the active language."""
+    return [(code, f"{code.upper()} – {_name(code.upper())}") for code in CURRENCIES]
+
+
+def _name(code: str) -> str:
+    try:
+        return get_currency_name(code, locale=to_locale(get_language() or "en"))
+    except UnknownLocaleError:
+        return get_currency_name(code, locale="en")

@@ -4,6 +4,7 @@ import uuid
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 from catalog import money
 
@@ -20,19 +21,23 @@ class PaymentLink(models.Model):
     Stripe's answer never came.
     """
 
-    product = models.ForeignKey("catalog.Product", models.PROTECT, related_name="payment_links")
+    product = models.ForeignKey(
+        "catalog.Product", models.PROTECT, related_name="payment_links", verbose_name=_("product")
+    )
     key = models.UUIDField(unique=True, default=uuid.uuid4, editable=False)
     price = models.IntegerField(help_text="Minor units.")
-    currency = models.CharField(max_length=3, choices=money.choices)
-    livemode = models.BooleanField(default=False)
-    link_id = models.CharField("link in Stripe", max_length=255, unique=True, null=True)  # noqa: DJ001 - none is not ""
+    currency = models.CharField(_("currency"), max_length=3, choices=money.choices)
+    livemode = models.BooleanField(_("real money"), default=False)
+    link_id = models.CharField(_("link in Stripe"), max_length=255, unique=True, null=True)  # noqa: DJ001 - none is not ""
     url = models.URLField(max_length=500, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-    deactivated_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(_("created on"), auto_now_add=True)
+    deactivated_at = models.DateTimeField(_("deactivated on"), null=True)
 
     objects = PaymentLinkQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("Payment Link")
+        verbose_name_plural = _("Payment Links")
         default_permissions = ("view",)
         permissions = (("make_paymentlink", "Can make and deactivate Payment Links"),)
         constraints = (

@@ -34,8 +34,7 @@ class Pricing:
 
     def check(self) -> None:
         """Raise ValidationError for a number that means nothing, whatever the currency."""
-        match = money.AMOUNT.fullmatch(self.number.strip())
-        if not match:
+        if money.number(self.number) is None:
             raise ValidationError(_("Write a plain number, such as 12.50."), code="format")
         if self.how == How.LOWER and not 0 < self._percent < 100:
             raise ValidationError(_("A price can be lowered by more than 0 and less than 100 percent."), code="percent")
@@ -69,7 +68,7 @@ class Pricing:
 
     @property
     def _percent(self) -> Decimal:
-        return Decimal(self.number.strip().replace(",", "."))
+        return money.number(self.number) or Decimal(0)
 
 
 def _nearest(amount: Decimal, unit: int) -> int:

@@ -6,6 +6,7 @@ from datetime import datetime
 from django.db import models
 from django.db.models import Q
 from django.db.models.expressions import Combinable
+from django.utils.translation import gettext_lazy as _
 
 
 class SampleQuerySet(models.QuerySet["Sample"]):
@@ -39,6 +40,8 @@ class Sample(models.Model):
     objects = SampleQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("sample")
+        verbose_name_plural = _("samples")
         constraints = (
             models.UniqueConstraint("product", name="sample_wanted_once", condition=Q(state="wanted")),
             models.UniqueConstraint("product", name="sample_shown_once", condition=Q(state__in=("made", "failed"))),
@@ -65,6 +68,8 @@ class SamplePage(models.Model):
     height = models.PositiveSmallIntegerField()
 
     class Meta:
+        verbose_name = _("page of a sample")
+        verbose_name_plural = _("pages of samples")
         ordering = ("number",)
         constraints = (
             models.UniqueConstraint("sample", "number", name="sample_page_once"),

@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Length, Now
 from django.db.models.lookups import Exact
+from django.utils.translation import gettext_lazy as _
 
 UNSETTLED = ("started", "arrived", "checked")
 
@@ -60,6 +61,8 @@ class Upload(models.Model):
     objects = UploadQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("upload")
+        verbose_name_plural = _("uploads")
         default_permissions = ()
         constraints = (
             models.UniqueConstraint(

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 
 SLOTS = 4  # rows of one product and day: who counts at the same moment seldom waits for the same row
 
@@ -15,7 +16,8 @@ class ProductViews(models.Model):
     count = models.BigIntegerField(default=0)
 
     class Meta:
-        verbose_name_plural = "product views"
+        verbose_name = _("views of a product")
+        verbose_name_plural = _("views of products")
         constraints = (
             # The day first: what is asked for is a period, of all products.
             models.UniqueConstraint(fields=("day", "product", "slot"), name="product_views_once_a_day"),

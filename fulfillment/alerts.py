@@ -15,6 +15,7 @@ from django.utils import timezone
 from fulfillment import measures
 from fulfillment.conditions import CONDITIONS, MOST, Case, Kind
 from fulfillment.models import Alert, WebhookMinute
+from orders.history import recorded
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +107,7 @@ def _message(kind: Kind, cases: list[Case], row: Alert) -> EmailMessage:
     quiet = "No further mail of this kind is sent for 15 minutes."
     body = f"{condition.what}\n\n{shown}{more}\n\n{held}{condition.mend()}\n\n{quiet}\n"
     return EmailMessage(
-        subject=f"[{settings.SITE_NAME}] {kind.label}: {cases[0].line if len(cases) == 1 else len(cases)}",
+        subject=f"[{settings.SITE_NAME}] {recorded(kind)}: {cases[0].line if len(cases) == 1 else len(cases)}",
         body=body,
         from_email=settings.SERVER_EMAIL,
         to=[address for _name, address in settings.ADMINS],

@@ -5,6 +5,7 @@ from typing import Any
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from orders.models import Order
 
@@ -19,46 +20,49 @@ class Difference(models.Model):
     """One thing in which our books do not agree with Stripe's, or with themselves."""
 
     class Kind(models.TextChoices):
-        NO_ORDER = "no_order", "paid at Stripe, no order here"
-        UNPAID_HERE = "unpaid_here", "paid at Stripe, not paid here"
-        UNPAID_THERE = "unpaid_there", "paid here, not paid at Stripe"
-        UNKNOWN_THERE = "unknown_there", "paid here, unknown at Stripe"
-        OTHER_ORDER = "other_order", "payment of another order"
-        AMOUNT = "amount", "amounts differ"
-        WORTH = "worth", "charged other than sold"
-        INTENT = "intent", "payment ids differ"
-        REFUND = "refund", "refunds differ"
-        DISPUTE = "dispute", "disputes differ"
-        HELD = "held", "paid, held for a person"
-        NO_ACCESS = "no_access", "paid, no access"
-        FREE_ACCESS = "free_access", "access without money"
-        NO_MAIL = "no_mail", "paid, no mail sent"
+        NO_ORDER = "no_order", _("paid at Stripe, no order here")
+        UNPAID_HERE = "unpaid_here", _("paid at Stripe, not paid here")
+        UNPAID_THERE = "unpaid_there", _("paid here, not paid at Stripe")
+        UNKNOWN_THERE = "unknown_there", _("paid here, unknown at Stripe")
+        OTHER_ORDER = "other_order", _("payment of another order")
+        AMOUNT = "amount", _("amounts differ")
+        WORTH = "worth", _("charged other than sold")
+        INTENT = "intent", _("payment ids differ")
+        REFUND = "refund", _("refunds differ")
+        DISPUTE = "dispute", _("disputes differ")
+        HELD = "held", _("paid, held for a person")
+        NO_ACCESS = "no_access", _("paid, no access")
+        FREE_ACCESS = "free_access", _("access without money")
+        NO_MAIL = "no_mail", _("paid, no mail sent")
 
     class Mend(models.TextChoices):
         """The act that mends it."""
 
-        REPLAY = "replay"
-        SEND = "send", "send what waits"
-        RESEND = "resend"
-        PERSON = "person", "only a person can"
+        REPLAY = "replay", _("Replay")
+        SEND = "send", _("send what waits")
+        RESEND = "resend", _("Send the mail again")
+        PERSON = "person", _("only a person can")
 
-    kind = models.CharField(max_length=15, choices=Kind)
+    kind = models.CharField(_("type"), max_length=15, choices=Kind)
     # The order's reference, or the session's id where there is no order: what tells one difference from another.
-    subject = models.CharField(max_length=255)
-    order = models.ForeignKey(Order, models.SET_NULL, null=True, blank=True, related_name="differences")
-    session_id = models.CharField(max_length=255, blank=True)
-    livemode = models.BooleanField()
-    at_stripe = models.CharField(max_length=300, help_text="What is the case at Stripe.")
-    here = models.CharField(max_length=400, help_text="What is the case here.")
-    mend = models.CharField(max_length=8, choices=Mend)
-    first_seen = models.DateTimeField(default=timezone.now)
-    last_seen = models.DateTimeField(default=timezone.now)
-    resolved_at = models.DateTimeField(null=True, blank=True)
+    subject = models.CharField(_("about"), max_length=255)
+    order = models.ForeignKey(
+        Order, models.SET_NULL, null=True, blank=True, related_name="differences", verbose_name=_("order")
+    )
+    session_id = models.CharField(_("Checkout Session at Stripe"), max_length=255, blank=True)
+    livemode = models.BooleanField(_("real money"))
+    at_stripe = models.CharField(_("at Stripe"), max_length=300)
+    here = models.CharField(_("here"), max_length=400)
+    mend = models.CharField(_("what mends it"), max_length=8, choices=Mend)
+    first_seen = models.DateTimeField(_("seen first"), default=timezone.now)
+    last_seen = models.DateTimeField(_("seen last"), default=timezone.now)
+    resolved_at = models.DateTimeField(_("gone since"), null=True, blank=True)
 
     objects = DifferenceQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "books"  # what the page of its admin is called
+        verbose_name = _("difference")
+        verbose_name_plural = _("books")  # what the page of its admin is called
         constraints = (
             models.UniqueConstraint(
                 fields=("kind", "subject"), name="difference_open_once", condition=Q(resolved_at__isnull=True)

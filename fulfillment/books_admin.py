@@ -21,6 +21,7 @@ from fulfillment.book_models import BooksCheck, Difference
 from fulfillment.differences import MEANINGS, Kind, by_hand, command
 from orders import stripe_api
 from orders.admin import ReadOnly
+from orders.history import recorded
 from storefront.celery import enqueue
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class DifferenceAdmin(ReadOnly, admin.ModelAdmin):
             said = _("Stripe could not be asked: nothing is known yet. Try again in a minute.")
             mended = mending.Mended(is_gone=False, said=said)
         text = _("mended") if mended.is_gone else _("still differs")
-        _note(request, difference, f"{difference.get_kind_display()}: {text}, {mended.said}")
+        _note(request, difference, f"{recorded(Kind(difference.kind))}: {text}, {mended.said}")
         level = messages.SUCCESS if mended.is_gone else messages.WARNING
         self.message_user(request, f"{difference}: {text}, {mended.said}", level)
         return _back()
@@ -101,8 +102,8 @@ def _note(request: HttpRequest, difference: Difference, message: str) -> None:
 def _shown(difference: Difference) -> dict[str, Any]:
     return {
         "row": difference,
-        "meaning": MEANINGS[Kind(difference.kind)],
-        "by_hand": by_hand(difference),
+        "meaning": _(MEANINGS[Kind(difference.kind)]),
+        "by_hand": _(what) if (what := by_hand(difference)) else "",
         "command": command(difference),
     }
 

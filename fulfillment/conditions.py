@@ -18,6 +18,7 @@ from fulfillment.book_models import BooksCheck, Difference
 from fulfillment.delivery_models import Delivery
 from fulfillment.models import Alert, Entitlement, StripeEvent, WebhookMinute
 from orders import stripe_api
+from orders.history import recorded
 from orders.models import Order, OrderLine, is_reference
 
 UNDELIVERED = timedelta(minutes=2)
@@ -142,7 +143,13 @@ def _books(now: datetime) -> list[Case]:
     """What the check of the books has found, and that it cannot be made. Orders held for a person are told as such."""
     rows = Difference.objects.open(livemode=stripe_api.is_live()).exclude(kind=Difference.Kind.HELD)
     newest = rows.order_by("-first_seen")[:MOST]
-    cases = [Case(f"{row.kind} {row.subject}", f"{row}, since {_time(row.first_seen)}") for row in newest]
+    cases = [
+        Case(
+            f"{row.kind} {row.subject}",
+            f"{recorded(Difference.Kind(row.kind))}: {row.subject}, since {_time(row.first_seen)}",
+        )
+        for row in newest
+    ]
     good = Q(ended_at__isnull=False, failure="")
     first, last = BooksCheck.objects.aggregate(first=Min("began_at"), last=Max("began_at", filter=good)).values()
     if first is not None and (last or first) < now - UNCHECKED:

@@ -15,6 +15,7 @@ from fulfillment.hold_models import held_lines
 from fulfillment.models import Entitlement
 from orders import checkout, language, payments, sites
 from orders.facts import Facts
+from orders.history import recorded
 from orders.matching import match
 from orders.models import Order, OrderLine, TimelineEntry, is_reference, new_reference
 from storefront import trace
@@ -234,7 +235,7 @@ def _grant(order: Order, lines: list[OrderLine], *, door: str) -> None:
         right.state, right.reason, right.user_id, right.email = wanted
         right.save()
         if before[:2] != wanted[:2]:
-            detail = f"{line.name}: {state.label}" + (f", {reason.label}" if reason else "")
+            detail = f"{line.name}: {recorded(state)}" + (f", {recorded(reason)}" if reason else "")
             entries.append((TimelineEntry.Kind.ACCESS, detail))
     _note(order, entries, door=door)
     if len(known) < len(lines) and order.is_paid:

@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from django.utils.translation import gettext_lazy as _
+
 from orders.models import Order
 
 
@@ -12,5 +14,5 @@ class Customer(Order):
         proxy = True
         default_permissions = ("view",)
         permissions: ClassVar = ()
-        verbose_name = "customer"
-        verbose_name_plural = "customers"
+        verbose_name = _("customer")
+        verbose_name_plural = _("customers")

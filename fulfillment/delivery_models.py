@@ -3,10 +3,13 @@
 from datetime import datetime
 
 from django.conf import settings
+from django.contrib import admin
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from orders.models import Order
 
@@ -24,47 +27,50 @@ class Delivery(models.Model):
     """
 
     class Kind(models.TextChoices):
-        ORDER = "order", "order and its files"
-        LINK = "link", "fresh link"
-        WAITING = "waiting", "payment on its way"
-        FAILED = "failed", "payment failed"
-        REFUND = "refund"
-        REFUND_FAILED = "refund_failed", "refund failed"
-        LOST = "lost", "everything bought"
-        NEWS = "news", "new editions"
+        ORDER = "order", _("order and its files")
+        LINK = "link", _("fresh link")
+        WAITING = "waiting", _("payment on its way")
+        FAILED = "failed", _("payment failed")
+        REFUND = "refund", pgettext_lazy("mail", "Refund")
+        REFUND_FAILED = "refund_failed", _("refund failed")
+        LOST = "lost", _("everything bought")
+        NEWS = "news", _("new editions")
 
     class State(models.TextChoices):
-        PENDING = "pending"
-        SENDING = "sending"
-        SENT = "sent"
-        UNCONFIRMED = "unconfirmed"
-        GAVE_UP = "gave_up", "gave up"
-        WITHDRAWN = "withdrawn", "no longer needed"
+        PENDING = "pending", _("Pending")
+        SENDING = "sending", _("Sending")
+        SENT = "sent", _("Sent")
+        UNCONFIRMED = "unconfirmed", _("Unconfirmed")
+        GAVE_UP = "gave_up", _("gave up")
+        WITHDRAWN = "withdrawn", _("no longer needed")
 
     DUE_STATES = (State.PENDING, State.SENDING, State.UNCONFIRMED)
 
     LETTERS = (Kind.LOST, Kind.NEWS)
 
-    order = models.ForeignKey(Order, models.PROTECT, null=True, blank=True, related_name="deliveries")
-    kind = models.CharField(max_length=16, choices=Kind)
+    order = models.ForeignKey(
+        Order, models.PROTECT, null=True, blank=True, related_name="deliveries", verbose_name=_("order")
+    )
+    kind = models.CharField(_("type"), max_length=16, choices=Kind)
     seq = models.PositiveSmallIntegerField(default=1)
-    recipient = models.CharField(max_length=254)
+    recipient = models.CharField(_("recipient"), max_length=254)
     # Which of several happenings it tells of, by its id at Stripe, and the minor units that are its news. A letter's is
     # a random name.
     about = models.CharField(max_length=255, blank=True, default="", db_default="")
     amount = models.BigIntegerField(default=0, db_default=0)
-    state = models.CharField(max_length=12, choices=State, default=State.PENDING)
-    attempts = models.PositiveSmallIntegerField(default=0)
+    state = models.CharField(_("state"), max_length=12, choices=State, default=State.PENDING)
+    attempts = models.PositiveSmallIntegerField(_("tries"), default=0)
     # While a sender holds the row this is the end of its lease, by the database's clock.
     next_attempt_at = models.DateTimeField(db_default=Now())
     claim = models.UUIDField(null=True, blank=True)
-    created_at = models.DateTimeField(db_default=Now())
-    sent_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(_("written on"), db_default=Now())
+    sent_at = models.DateTimeField(_("sent on"), null=True, blank=True)
 
     objects = DeliveryQuerySet.as_manager()
 
     class Meta:
-        verbose_name_plural = "deliveries"
+        verbose_name = _("mail")
+        verbose_name_plural = _("mails")
         constraints = (
             models.UniqueConstraint("order", "kind", "seq", name="delivery_once"),
             models.UniqueConstraint(
@@ -101,9 +107,10 @@ class Delivery(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} to {self.recipient}"
+        return gettext("%(mail)s to %(email)s") % {"mail": self.get_kind_display(), "email": self.recipient}
 
     @property
+    @admin.display(description=_("order or letter"))
     def name(self) -> str:
         """The order it is about, or a letter's own name: never an address."""
         return self.order.reference if self.order else self.about
@@ -118,25 +125,29 @@ class DeliveryAttempt(models.Model):
     """One try at sending a delivery, committed before the network is touched."""
 
     class Phase(models.TextChoices):
-        STARTED = "started"
+        STARTED = "started", _("Started")
         # From here on the server may have the mail even if it never says so.
-        BODY = "body", "body on its way"
+        BODY = "body", _("body on its way")
 
     class Outcome(models.TextChoices):
-        UNKNOWN = "", "unknown"
-        ACCEPTED = "accepted"
-        TEMPORARY = "temporary", "try again"
-        PERMANENT = "permanent", "refused"
-        UNCONFIRMED = "unconfirmed"
+        UNKNOWN = "", _("unknown")
+        ACCEPTED = "accepted", _("Accepted")
+        TEMPORARY = "temporary", _("try again")
+        PERMANENT = "permanent", _("refused")
+        UNCONFIRMED = "unconfirmed", _("Unconfirmed")
 
     delivery = models.ForeignKey(Delivery, models.CASCADE, related_name="attempt_log")
     started_at = models.DateTimeField(default=timezone.now)
     finished_at = models.DateTimeField(null=True, blank=True)
-    phase = models.CharField(max_length=8, choices=Phase, default=Phase.STARTED)
-    outcome = models.CharField(max_length=12, choices=Outcome, default=Outcome.UNKNOWN, blank=True)
-    reply = models.CharField(max_length=300, blank=True, help_text="What the mail server said, or the error.")
+    phase = models.CharField(_("how far"), max_length=8, choices=Phase, default=Phase.STARTED)
+    outcome = models.CharField(_("outcome"), max_length=12, choices=Outcome, default=Outcome.UNKNOWN, blank=True)
+    reply = models.CharField(
+        _("reply"), max_length=300, blank=True, help_text=_("What the mail server said, or the error.")
+    )
 
     class Meta:
+        verbose_name = _("try to send a mail")
+        verbose_name_plural = _("tries to send mails")
         ordering = ("pk",)
         constraints = (
             models.UniqueConstraint("delivery", name="delivery_accepted_once", condition=Q(outcome="accepted")),

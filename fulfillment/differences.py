@@ -7,6 +7,8 @@ mistakes would find none.
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop
+
 from catalog import money
 from fulfillment.access import right_of
 from fulfillment.book_models import Difference
@@ -15,6 +17,7 @@ from fulfillment.hold_models import held_lines
 from fulfillment.models import Entitlement
 from orders import payments
 from orders.facts import Dispute, Facts, Refund
+from orders.history import recorded
 from orders.models import Order, OrderLine
 from orders.sites import is_marked
 
@@ -24,34 +27,57 @@ Mend = Difference.Mend
 AT_STRIPE = (Order.Source.CHECKOUT, Order.Source.PAYMENT_LINK)  # free orders and gifts have no money behind them
 
 MEANINGS: dict[Kind, str] = {
-    Kind.NO_ORDER: "A buyer paid, and the shop has no order for it: they got nothing.",
-    Kind.UNPAID_HERE: "A buyer paid, and the order does not show it: they got nothing.",
-    Kind.UNPAID_THERE: "The order counts as paid, and Stripe has no money for it: somebody may read for nothing.",
-    Kind.UNKNOWN_THERE: "The order counts as paid, and this Stripe account knows no such payment.",
-    Kind.OTHER_ORDER: "The payment was made for one order and is held by another: the wrong buyer may have the goods.",
-    Kind.AMOUNT: "The order shows another amount than Stripe took: sums and receipts are wrong.",
-    Kind.WORTH: "Stripe took something else than the order's lines are worth.",
-    Kind.INTENT: "The order does not know its payment by its ids: it would not learn of a refund or a dispute.",
-    Kind.REFUND: "The order shows other refunds than Stripe made: access may be open that was paid back, or closed.",
-    Kind.DISPUTE: "The order shows the dispute otherwise than the bank: access may be open, or closed, wrongly.",
-    Kind.HELD: "The money arrived, and nothing is delivered until a person has looked at the order.",
-    Kind.NO_ACCESS: "It is paid for, and its buyer cannot read it.",
-    Kind.FREE_ACCESS: "Somebody can read what is not paid, was paid back, is disputed, or was suspended by hand.",
-    Kind.NO_MAIL: "The buyer paid, and no mail about it was accepted. The goods are in the library all the same.",
+    Kind.NO_ORDER: gettext_noop("A buyer paid, and the shop has no order for it: they got nothing."),
+    Kind.UNPAID_HERE: gettext_noop("A buyer paid, and the order does not show it: they got nothing."),
+    Kind.UNPAID_THERE: gettext_noop(
+        "The order counts as paid, and Stripe has no money for it: somebody may read for nothing."
+    ),
+    Kind.UNKNOWN_THERE: gettext_noop("The order counts as paid, and this Stripe account knows no such payment."),
+    Kind.OTHER_ORDER: gettext_noop(
+        "The payment was made for one order and is held by another: the wrong buyer may have the goods."
+    ),
+    Kind.AMOUNT: gettext_noop("The order shows another amount than Stripe took: sums and receipts are wrong."),
+    Kind.WORTH: gettext_noop("Stripe took something else than the order's lines are worth."),
+    Kind.INTENT: gettext_noop(
+        "The order does not know its payment by its ids: it would not learn of a refund or a dispute."
+    ),
+    Kind.REFUND: gettext_noop(
+        "The order shows other refunds than Stripe made: access may be open that was paid back, or closed."
+    ),
+    Kind.DISPUTE: gettext_noop(
+        "The order shows the dispute otherwise than the bank: access may be open, or closed, wrongly."
+    ),
+    Kind.HELD: gettext_noop("The money arrived, and nothing is delivered until a person has looked at the order."),
+    Kind.NO_ACCESS: gettext_noop("It is paid for, and its buyer cannot read it."),
+    Kind.FREE_ACCESS: gettext_noop(
+        "Somebody can read what is not paid, was paid back, is disputed, or was suspended by hand."
+    ),
+    Kind.NO_MAIL: gettext_noop(
+        "The buyer paid, and no mail about it was accepted. The goods are in the library all the same."
+    ),
 }
 
 # What a person must do: instead of a command, or before it.
 BY_HAND: dict[Kind, str] = {
-    Kind.UNKNOWN_THERE: (
+    Kind.UNKNOWN_THERE: gettext_noop(
         "See whether STRIPE_SECRET_KEY is of the account that was paid. If it is, no payment made this order paid: its "
         "timeline tells what the shop did; set the row right in the database."
     ),
-    Kind.OTHER_ORDER: "Compare the timelines of both orders, and give each its own session in the database.",
-    Kind.AMOUNT: "Refund the payment in Stripe's dashboard, or correct the order's currency in the database.",
-    Kind.WORTH: "Refund the payment in Stripe's dashboard, or correct the lines' prices in the database.",
-    Kind.HELD: "Remove the cause that the order names; without an address: resend ORDER --to ADDRESS. Then:",
-    Kind.FREE_ACCESS: "The order has no payment that could be asked about: correct its state in the database.",
+    Kind.OTHER_ORDER: gettext_noop(
+        "Compare the timelines of both orders, and give each its own session in the database."
+    ),
+    Kind.AMOUNT: gettext_noop(
+        "Refund the payment in Stripe's dashboard, or correct the order's currency in the database."
+    ),
+    Kind.WORTH: gettext_noop("Refund the payment in Stripe's dashboard, or correct the lines' prices in the database."),
+    Kind.HELD: gettext_noop(
+        "Remove the cause that the order names; without an address: resend ORDER --to ADDRESS. Then:"
+    ),
+    Kind.FREE_ACCESS: gettext_noop(
+        "The order has no payment that could be asked about: correct its state in the database."
+    ),
 }
+NO_COMMAND = gettext_noop("No command can: look at the order and at its payment in Stripe's dashboard.")
 
 
 @dataclass(frozen=True)
@@ -112,7 +138,7 @@ def _payment(facts: Facts | None, order: Order) -> Found:
         by = order.stripe_session_id or "no session"
         return Found(Kind.UNKNOWN_THERE, "no such payment", f"paid, by {by}", Mend.PERSON)
     kind = Kind.UNPAID_THERE if order.is_paid else Kind.UNPAID_HERE
-    return Found(kind, _paid(facts), Order.State(order.state).label)
+    return Found(kind, _paid(facts), recorded(Order.State(order.state)))
 
 
 def _figures(facts: Facts, order: Order) -> Iterator[Found]:
@@ -134,7 +160,7 @@ def _figures(facts: Facts, order: Order) -> Iterator[Found]:
     yield from _refunds(facts, order, lines)
     dispute = verdict(facts.disputes)
     if order.dispute != dispute:
-        there, here = (f"dispute: {state.label.lower()}" for state in (dispute, Order.Dispute(order.dispute)))
+        there, here = (f"dispute: {recorded(state).lower()}" for state in (dispute, Order.Dispute(order.dispute)))
         yield Found(Kind.DISPUTE, there, here)
 
 
@@ -204,7 +230,7 @@ def _no_mail(facts: Facts | None, order: Order) -> Iterator[Found]:
     mend = Mend.SEND if waiting else Mend.RESEND if last or not facts else Mend.REPLAY
     shown = waiting[0] if waiting else last
     here = (
-        f"the mail is {Delivery.State(shown.state).label.lower()}, attempts: {shown.attempts}"
+        f"the mail is {recorded(Delivery.State(shown.state)).lower()}, attempts: {shown.attempts}"
         if shown
         else "no mail was written"
     )
@@ -223,7 +249,7 @@ def _has_money(order: Order, line: OrderLine) -> bool:
 def _money_state(order: Order, line: OrderLine) -> str:
     """What the order says about the money behind one of its lines."""
     if not order.is_paid:
-        return Order.State(order.state).label
+        return recorded(Order.State(order.state))
     if order.is_refunded or line.refunded >= line.amount > 0:
         return "refunded"
     if order.dispute in (Order.Dispute.OPEN, Order.Dispute.LOST):
@@ -262,4 +288,4 @@ def by_hand(difference: Difference) -> str:
     kind = Kind(difference.kind)
     if kind != Kind.HELD and difference.mend != Mend.PERSON:
         return ""
-    return BY_HAND.get(kind, "No command can: look at the order and at its payment in Stripe's dashboard.")
+    return BY_HAND.get(kind, NO_COMMAND)

@@ -11,8 +11,10 @@ from django.conf import settings
 
 from accounts.models import SignIn, proven_owners
 from catalog import money
+from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.models import Download
 from orders.disputes import FIELD_LIMIT
+from orders.history import recorded
 from orders.models import Order, OrderLine, TimelineEntry
 
 SIGN_INS_BEFORE = timedelta(days=30)  # how long before the purchase sign-ins are told
@@ -122,9 +124,10 @@ def _receipt(order: Order) -> Iterator[str]:
 
 def _mails(order: Order) -> Iterator[str]:
     for mail in order.deliveries.prefetch_related("attempt_log").order_by("pk")[:MOST_ROWS]:
-        yield f"{mail.get_kind_display()} to {mail.recipient}, Message-ID {mail.message_id}: {mail.get_state_display()}"
+        kind, state = recorded(Delivery.Kind(mail.kind)), recorded(Delivery.State(mail.state))
+        yield f"{kind} to {mail.recipient}, Message-ID {mail.message_id}: {state}"
         for attempt in mail.attempt_log.all():
-            outcome = attempt.get_outcome_display()
+            outcome = recorded(DeliveryAttempt.Outcome(attempt.outcome))
             reply = "" if attempt.reply.lower() == outcome.lower() else f": {attempt.reply}"
             yield f"  {_at(attempt.started_at)} mail server: {outcome}{reply}"
 
@@ -137,7 +140,7 @@ def _history(order: Order) -> Iterator[str]:
         TimelineEntry.Kind.ACCESS,
     )
     for entry in order.timeline.filter(kind__in=told)[:MOST_ROWS]:
-        yield f"{_at(entry.at)} {entry.get_kind_display()}: {entry.detail}"
+        yield f"{_at(entry.at)} {recorded(TimelineEntry.Kind(entry.kind))}: {entry.detail}"
 
 
 def _sign_ins(order: Order) -> list[str]:

@@ -23,6 +23,7 @@ from fulfillment.delivery_models import Delivery, DeliveryQuerySet
 from fulfillment.models import Download
 from fulfillment.story import story, with_story
 from fulfillment.visits import LibraryVisit
+from orders.history import recorded
 from orders.models import Order, OrderLine
 
 FORMAT = 1  # goes up when a field changes its meaning or goes; new ones may come at any time
@@ -165,7 +166,7 @@ def _download(one: Download) -> Row:
 def _mail(mail: Delivery) -> Row:
     """What was sent, to whom and when. The text is composed when it is sent, and kept nowhere."""
     return {
-        "about": mail.get_kind_display(),
+        "about": recorded(Delivery.Kind(mail.kind)),
         "to": mail.recipient,
         "state": mail.state,
         "written_at": mail.created_at,

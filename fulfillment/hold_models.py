@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from orders.models import Order, OrderLine
 
@@ -35,6 +36,8 @@ class Hold(models.Model):
     objects = HoldQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("suspension by hand")
+        verbose_name_plural = _("suspensions by hand")
         ordering = ("pk",)
         constraints = (
             models.UniqueConstraint(

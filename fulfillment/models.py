@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
 
 from catalog.models import File, Product
 from fulfillment.book_models import BooksCheck, Difference  # noqa: F401 - Django looks for models here
@@ -30,37 +32,46 @@ class StripeEvent(models.Model):
     """The inbox: one row per event Stripe sent, raw, stored before it was acknowledged."""
 
     class State(models.TextChoices):
-        RECEIVED = "received"
-        HANDLED = "handled"
-        FAILED = "failed"
-        IGNORED = "ignored"
+        RECEIVED = "received", _("Received")
+        HANDLED = "handled", _("Handled")
+        FAILED = "failed", _("Failed")
+        IGNORED = "ignored", _("Ignored")
 
     SETTLED = (State.HANDLED, State.IGNORED)
 
-    event_id = models.CharField(max_length=255, unique=True)
-    type = models.CharField(max_length=100)
-    object_id = models.CharField(max_length=255, blank=True)
-    livemode = models.BooleanField(default=False)
-    account = models.CharField(max_length=255, blank=True, help_text="The connected account, if any.")
-    api_version = models.CharField(max_length=40, blank=True)
+    event_id = models.CharField(_("event at Stripe"), max_length=255, unique=True)
+    type = models.CharField(_("type"), max_length=100)
+    object_id = models.CharField(_("about"), max_length=255, blank=True)
+    livemode = models.BooleanField(_("real money"), default=False)
+    account = models.CharField(
+        _("connected account"), max_length=255, blank=True, help_text=_("Empty for the shop’s own.")
+    )
+    api_version = models.CharField(_("version of Stripe’s API"), max_length=40, blank=True)
     # The default is the database's too: while a release goes out, the one before it still inserts.
     endpoint = models.CharField(
-        max_length=40, blank=True, default="", db_default="", help_text="The label of the secret that signed it."
+        _("endpoint"),
+        max_length=40,
+        blank=True,
+        default="",
+        db_default="",
+        help_text=_("The label of the secret that signed it."),
     )
     body = models.BinaryField(help_text="The raw bytes that were signed.")  # empty once purged
-    received_at = models.DateTimeField(db_default=Now())
-    state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
-    handled_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
+    received_at = models.DateTimeField(_("received on"), db_default=Now())
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.RECEIVED)
+    handled_at = models.DateTimeField(_("handled on"), null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(_("tries"), default=0)
     # While a worker holds the row this is the end of its lease, so one that died gives it back by itself. By the
     # database's clock, as all leases are: those of two machines may differ by more than a lease lasts.
     next_attempt_at = models.DateTimeField(db_default=Now())
     claim = models.UUIDField(null=True, blank=True)
-    note = models.TextField(blank=True, help_text="The last error, or why it was ignored.")
+    note = models.TextField(_("note"), blank=True, help_text=_("The last error, or why it was ignored."))
 
     objects = StripeEventQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("event of Stripe")
+        verbose_name_plural = _("events of Stripe")
         constraints = (
             models.CheckConstraint(
                 condition=~Q(state="handled") | Q(handled_at__isnull=False), name="event_handled_has_time"
@@ -100,32 +111,38 @@ class Entitlement(models.Model):
     """The right to read a product, given by one order line. Who holds it is asked at read time, never copied."""
 
     class State(models.TextChoices):
-        ACTIVE = "active"
-        SUSPENDED = "suspended"
-        REVOKED = "revoked"
+        ACTIVE = "active", _("Active")
+        SUSPENDED = "suspended", _("Suspended")
+        REVOKED = "revoked", _("Revoked")
 
     class Reason(models.TextChoices):
         """Why the access is not active."""
 
-        NONE = "", "none"
-        UNPAID = "unpaid"
-        REFUNDED = "refunded"
-        DISPUTED = "disputed"
-        DISPUTE_LOST = "dispute_lost", "dispute lost"
-        HELD = "held", "suspended by hand"
+        NONE = "", pgettext_lazy("reason", "none")
+        UNPAID = "unpaid", _("Unpaid")
+        REFUNDED = "refunded", _("Refunded")
+        DISPUTED = "disputed", _("Disputed")
+        DISPUTE_LOST = "dispute_lost", _("dispute lost")
+        HELD = "held", _("suspended by hand")
 
-    order_line = models.OneToOneField(OrderLine, models.PROTECT, related_name="entitlement")
-    product = models.ForeignKey(Product, models.PROTECT, related_name="entitlements")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True)
-    email = models.CharField(max_length=254, blank=True)
-    state = models.CharField(max_length=10, choices=State, default=State.ACTIVE)
-    reason = models.CharField(max_length=20, choices=Reason, default=Reason.NONE, blank=True)
-    valid_until = models.DateTimeField(null=True, blank=True)
-    created_at = models.DateTimeField(default=timezone.now)
+    order_line = models.OneToOneField(
+        OrderLine, models.PROTECT, related_name="entitlement", verbose_name=_("line of an order")
+    )
+    product = models.ForeignKey(Product, models.PROTECT, related_name="entitlements", verbose_name=_("product"))
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, verbose_name=_("account")
+    )
+    email = models.CharField(_("e-mail address"), max_length=254, blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.ACTIVE)
+    reason = models.CharField(_("reason"), max_length=20, choices=Reason, default=Reason.NONE, blank=True)
+    valid_until = models.DateTimeField(_("valid until"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created on"), default=timezone.now)
 
     objects = EntitlementQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("access right")
+        verbose_name_plural = _("access rights")
         constraints = (
             models.CheckConstraint(condition=Q(state="active") | ~Q(reason=""), name="entitlement_ended_has_reason"),
         )
@@ -136,7 +153,7 @@ class Entitlement(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.product} for {self.email or self.user}"
+        return gettext("%(product)s for %(person)s") % {"product": self.product, "person": self.email or self.user}
 
     @property
     def is_active(self) -> bool:
@@ -148,43 +165,52 @@ class Download(models.Model):
     """One file read by one holder. Ranges asked for within half an hour belong to the same download."""
 
     class Via(models.TextChoices):
-        LIBRARY = "library"
-        LINK = "link"
-        FREE = "free"
-        ADMIN = "admin"
+        LIBRARY = "library", _("Library")
+        LINK = "link", _("Link")
+        FREE = "free", _("Free")
+        ADMIN = "admin", _("Admin")
 
-    entitlement = models.ForeignKey(Entitlement, models.PROTECT, null=True, blank=True, related_name="downloads")
-    file = models.ForeignKey(File, models.CASCADE, related_name="downloads")
-    via = models.CharField(max_length=8, choices=Via)
-    address = models.GenericIPAddressField(null=True)
-    agent = models.CharField(max_length=200, blank=True)
-    started_at = models.DateTimeField(default=timezone.now)
-    last_at = models.DateTimeField(default=timezone.now)
-    ranges = models.PositiveIntegerField(default=1)
-    bytes = models.BigIntegerField(default=0, db_default=0, help_text="Asked for, over all ranges.")
+    entitlement = models.ForeignKey(
+        Entitlement,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="downloads",
+        verbose_name=_("access right"),
+    )
+    file = models.ForeignKey(File, models.CASCADE, related_name="downloads", verbose_name=_("file"))
+    via = models.CharField(_("way"), max_length=8, choices=Via)
+    address = models.GenericIPAddressField(_("IP address"), null=True)
+    agent = models.CharField(_("browser"), max_length=200, blank=True)
+    started_at = models.DateTimeField(_("begun"), default=timezone.now)
+    last_at = models.DateTimeField(_("last asked for"), default=timezone.now)
+    ranges = models.PositiveIntegerField(_("requests"), default=1)
+    bytes = models.BigIntegerField(_("bytes"), default=0, db_default=0, help_text=_("Asked for, over all requests."))
 
     class Meta:
+        verbose_name = _("download")
+        verbose_name_plural = _("downloads")
         indexes = (models.Index(fields=("entitlement", "file", "-last_at"), name="download_recent"),)
 
     def __str__(self) -> str:
-        return f"{self.file} at {self.started_at:%Y-%m-%d %H:%M}"
+        return f"{self.file}, {self.started_at:%Y-%m-%d %H:%M}"
 
 
 class Alert(models.Model):
     """What the shop's people were told about one kind of trouble, and what waits until they may be told more."""
 
     class Kind(models.TextChoices):
-        UNDELIVERED = "undelivered", "paid and not delivered"
-        EVENT = "event", "event not handled"
-        MAIL = "mail", "mail given up"
-        ATTENTION = "attention", "order needs a person"
-        DISPUTE = "dispute", "dispute opened"
-        WEBHOOK = "webhook", "webhook refuses"
-        CLOCK = "clock", "clock is wrong"
-        SILENCE = "silence", "a process is silent"
-        MODE = "mode", "events of the other mode"
-        FRAUD = "fraud", "early fraud warning"
-        BOOKS = "books", "books differ"
+        UNDELIVERED = "undelivered", _("paid and not delivered")
+        EVENT = "event", _("event not handled")
+        MAIL = "mail", _("mail given up")
+        ATTENTION = "attention", _("order needs a person")
+        DISPUTE = "dispute", _("dispute opened")
+        WEBHOOK = "webhook", _("webhook refuses")
+        CLOCK = "clock", _("clock is wrong")
+        SILENCE = "silence", _("a process is silent")
+        MODE = "mode", _("events of the other mode")
+        FRAUD = "fraud", _("early fraud warning")
+        BOOKS = "books", _("books differ")
 
     kind = models.CharField(max_length=12, choices=Kind, unique=True)
     last_sent_at = models.DateTimeField(null=True, blank=True)

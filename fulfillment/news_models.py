@@ -4,6 +4,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Edition
 
@@ -22,6 +23,8 @@ class Announcement(models.Model):
     done_at = models.DateTimeField(null=True, blank=True, help_text="When the last owner was written down.")
 
     class Meta:
+        verbose_name = _("announcement")
+        verbose_name_plural = _("announcements")
         indexes = (models.Index("id", name="announcement_unfinished", condition=Q(done_at=None)),)
 
     def __str__(self) -> str:
@@ -37,7 +40,8 @@ class News(models.Model):
     delivery = models.ForeignKey("Delivery", models.PROTECT, null=True, blank=True, related_name="news")
 
     class Meta:
-        verbose_name_plural = "news"
+        verbose_name = _("news of an edition")
+        verbose_name_plural = _("news of editions")
         constraints = (models.UniqueConstraint("edition", "email", name="news_once"),)
         indexes = (
             models.Index("due_at", "id", name="news_due", condition=Q(delivery=None)),

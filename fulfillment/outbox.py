@@ -15,6 +15,7 @@ from fulfillment import measures, smtp
 from fulfillment.announce import still_true
 from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.mails import compose
+from orders.history import recorded
 from orders.models import Order, TimelineEntry
 from storefront import trace
 
@@ -168,7 +169,7 @@ def _tell(delivery: Delivery, state: Delivery.State, reply: str = "") -> None:
             log.warning("%s: mail given up: %s", _about(delivery), reply)
         return
     # No address: the timeline outlives the wish to be forgotten.
-    detail = f"{delivery.get_kind_display()}: {state.label}"
+    detail = f"{recorded(Delivery.Kind(delivery.kind))}: {recorded(state)}"
     if state == State.GAVE_UP:
         log.error("order %s: mail given up: %s", delivery.order.reference, reply)
         detail += f", {without_addresses(reply)}"

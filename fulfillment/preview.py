@@ -12,6 +12,7 @@ from fulfillment.foretell import Snapshot, sentences
 from fulfillment.models import Entitlement
 from orders import stripe_api
 from orders.facts import Facts
+from orders.history import recorded
 from orders.models import Order, TimelineEntry
 
 ORDER = ("state", "total", "refunded", "currency", "dispute", "email", "attention", "paid_at", "stripe_session_id")
@@ -86,7 +87,7 @@ def _rows(order: Order) -> Iterator[tuple[str, dict[str, str]]]:
     for mail in Delivery.objects.filter(order=order).order_by("pk"):
         yield f"delivery {mail.kind} {mail.seq}", _fields(mail, ("state", "recipient"))
     for number, entry in enumerate(TimelineEntry.objects.filter(order=order).order_by("pk"), 1):
-        yield f"timeline {number}", {entry.get_kind_display(): entry.detail or "·"}
+        yield f"timeline {number}", {recorded(TimelineEntry.Kind(entry.kind)): entry.detail or "·"}
 
 
 def _fields(row: object, names: tuple[str, ...]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from accounts.addresses import masked, normalize, without_addresses
 from fulfillment import links
 from fulfillment.delivery_models import Delivery
 from fulfillment.models import Entitlement
+from orders.history import recorded
 from orders.models import Order, TimelineEntry
 from storefront.celery import enqueue
 
@@ -96,7 +97,7 @@ def resend_order(
     if order is None:
         raise ResendRefused(f"there is no order {reference}")
     if not Entitlement.objects.active(timezone.now()).filter(order_line__order=order).exists():
-        raise ResendRefused(f"order {order.reference} ({order.get_state_display()}) gives access to nothing")
+        raise ResendRefused(f"order {order.reference} ({recorded(Order.State(order.state))}) gives access to nothing")
     if order.erased_at:
         raise ResendRefused(f"order {order.reference} was made anonymous: its buyer asked to be forgotten")
     if at_most is not None and order.timeline.filter(door=door).count() >= at_most:

@@ -14,6 +14,7 @@ from catalog.models import Edition
 from fulfillment.access import right_of
 from fulfillment.delivery_models import Delivery
 from fulfillment.models import Download
+from orders.history import recorded
 from orders.models import Order, OrderQuerySet, TimelineEntry
 
 Kind = TimelineEntry.Kind
@@ -93,16 +94,16 @@ def _amount(recorded: str, currency: str) -> str:
 
 def _state(after: str) -> str:
     return {
-        Order.State.PROCESSING.label: _("Your payment is on its way."),
-        Order.State.FAILED.label: _("The payment did not go through."),
+        recorded(Order.State.PROCESSING): _("Your payment is on its way."),
+        recorded(Order.State.FAILED): _("The payment did not go through."),
     }.get(after, "")
 
 
 def _dispute(label: str) -> str:
     return {
-        Order.Dispute.OPEN.label: _("The bank began to look into the payment, at the cardholder’s request."),
-        Order.Dispute.WON.label: _("The bank has looked into the payment: it stands."),
-        Order.Dispute.LOST.label: _("The bank took the payment back."),
+        recorded(Order.Dispute.OPEN): _("The bank began to look into the payment, at the cardholder’s request."),
+        recorded(Order.Dispute.WON): _("The bank has looked into the payment: it stands."),
+        recorded(Order.Dispute.LOST): _("The bank took the payment back."),
     }.get(label, "")
 
 

@@ -13,6 +13,7 @@ from accounts.addresses import without_addresses
 from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.models import Download, StripeEvent
 from fulfillment.story import first_downloads
+from orders.history import recorded
 from orders.models import Order, RefundRequest, TimelineEntry
 
 Kind = TimelineEntry.Kind
@@ -111,7 +112,7 @@ def _paid(order: Order, entries: list[TimelineEntry]) -> Moment | None:
 
 
 def _is_told_by_its_mail(entry: TimelineEntry, seen: Seen) -> bool:
-    return bool(seen.mails) and entry.door == "outbox" and entry.detail.endswith(f": {Delivery.State.SENT.label}")
+    return bool(seen.mails) and entry.door == "outbox" and entry.detail.endswith(f": {recorded(Delivery.State.SENT)}")
 
 
 def _entry(entry: TimelineEntry, rows: dict[str, int]) -> Moment:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 
@@ -18,6 +19,10 @@ class LibraryVisit(models.Model):
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="+")
     last_at = models.DateTimeField(help_text="The latest look.")
     previous_at = models.DateTimeField(null=True, blank=True, help_text="The last look of the visit before.")
+
+    class Meta:
+        verbose_name = _("visit to the library")
+        verbose_name_plural = _("visits to the library")
 
     def __str__(self) -> str:
         return f"{self.user} at {self.last_at:%Y-%m-%d %H:%M}"

@@ -15,6 +15,7 @@ from catalog import covers
 from catalog.models import Edition, Product
 from orders import language, sites, stripe_api
 from orders.facts import NewSession, SessionLine
+from orders.history import recorded
 from orders.models import Order, OrderLine, TimelineEntry
 from storefront import trace
 
@@ -135,7 +136,7 @@ def give_up(order: Order, *, door: str) -> bool:
     unseen = Order.objects.filter(pk=order.pk, state=Order.State.OPEN, stripe_session_id=None)
     settled = unseen.update(state=Order.State.EXPIRED, checkout_key="", next_check_at=None)
     if settled:
-        detail = f"{Order.State.OPEN.label} → {Order.State.EXPIRED.label}"
+        detail = f"{recorded(Order.State.OPEN)} → {recorded(Order.State.EXPIRED)}"
         order.timeline.create(kind=TimelineEntry.Kind.STATE, door=door, detail=detail)
     return bool(settled)
 

@@ -4,6 +4,7 @@ A day is one of the shop's time zone, and an order belongs to the day on which i
 """
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from catalog.models import Product
 
@@ -54,7 +55,8 @@ class DailyProductSales(models.Model):
     bought = models.PositiveIntegerField(help_text="Orders with it that began on the shop's own pages.")
 
     class Meta:
-        verbose_name_plural = "daily product sales"
+        verbose_name = _("sales of a product on a day")
+        verbose_name_plural = _("sales of products by day")
         constraints = (
             models.UniqueConstraint(fields=("day", "livemode", "currency", "product"), name="daily_product_once"),
         )

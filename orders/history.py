@@ -1,10 +1,20 @@
-"""What people at the shop did about an order, in its timeline."""
+"""What is written down about an order, in its timeline: what people at the shop did, and in which words."""
+
+from django.db.models import Choices
+from django.utils import translation
 
 from accounts.addresses import masked, without_addresses
 from accounts.models import User
 from orders.models import Order, TimelineEntry
 
 DETAIL = 300  # characters
+
+
+def recorded(choice: Choices) -> str:
+    """The label in English, whoever's page asks: for what is written down, compared, or told to a bank, as
+    `money.recorded` does it for amounts."""
+    with translation.override("en"):
+        return str(choice.label)
 
 
 def who(by: User) -> str:

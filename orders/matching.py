@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from django.db.models import Q
 
 from catalog import former_slugs
-from catalog.models import Edition, Product, StripePrice
+from catalog.models import Edition, Product
+from catalog.stripe_price_models import StripePrice
 from orders.facts import Facts, PaidLine
 
 LONGEST = 300  # characters that an order keeps about what is wrong with it

@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, ClassVar
 
 from django.conf import settings
+from django.contrib import admin
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
+from django.utils.translation import gettext_lazy as _
 
 from catalog import money
 from catalog.models import Edition, Product
@@ -41,7 +43,7 @@ def reference_of(key: uuid.UUID) -> str:
     """The same reference for the same key, so that whatever is made under it is made once; no easier to guess."""
     number = int.from_bytes(salted_hmac("orders.reference", str(key), algorithm="sha256").digest())
     letters = []
-    for _ in range(16):
+    for __ in range(16):
         number, letter = divmod(number, len(REFERENCE_ALPHABET))
         letters.append(REFERENCE_ALPHABET[letter])
     return "".join(letters)
@@ -74,40 +76,53 @@ class Order(models.Model):
     class State(models.TextChoices):
         """How far the payment is. Computed from Stripe's facts; refunds and disputes are facts of their own."""
 
-        OPEN = "open", "open"
-        PROCESSING = "processing", "payment on its way"
-        PAID = "paid", "paid"
-        FAILED = "failed", "payment failed"
-        EXPIRED = "expired", "expired"
+        OPEN = "open", _("open")
+        PROCESSING = "processing", _("payment on its way")
+        PAID = "paid", _("paid")
+        FAILED = "failed", _("payment failed")
+        EXPIRED = "expired", _("expired")
 
     class Source(models.TextChoices):
-        CHECKOUT = "checkout"
-        PAYMENT_LINK = "payment_link", "payment link"
-        FREE = "free"
-        MANUAL = "manual"
+        CHECKOUT = "checkout", _("Bought in the shop")
+        PAYMENT_LINK = "payment_link", _("Payment Link")
+        FREE = "free", _("Free")
+        MANUAL = "manual", _("Given by hand")
 
     class Dispute(models.TextChoices):
-        NONE = "", "none"
-        OPEN = "open"
-        WON = "won"
-        LOST = "lost"
+        NONE = "", _("none")
+        OPEN = "open", _("Open")
+        WON = "won", _("Won")
+        LOST = "lost", _("Lost")
 
     UNSETTLED: ClassVar = (State.OPEN, State.PROCESSING)
 
-    reference = models.CharField(max_length=16, unique=True, default=new_reference, editable=False)
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="orders")
-    email = models.CharField(max_length=254, blank=True)
-    state = models.CharField(max_length=10, choices=State, default=State.OPEN)
-    source = models.CharField(max_length=12, choices=Source)
+    reference = models.CharField(_("order number"), max_length=16, unique=True, default=new_reference, editable=False)
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="orders",
+        verbose_name=_("account"),
+    )
+    email = models.CharField(_("e-mail address"), max_length=254, blank=True)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
+    source = models.CharField(_("source"), max_length=12, choices=Source)
     total = models.BigIntegerField(default=0, help_text="Minor units.")
     refunded = models.BigIntegerField(default=0, help_text="Minor units.")
     currency = models.CharField(max_length=3)
-    dispute = models.CharField(max_length=4, choices=Dispute, default=Dispute.NONE, blank=True)
-    livemode = models.BooleanField()
-    stripe_session_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
-    stripe_payment_intent_id = models.CharField(max_length=255, null=True, blank=True, unique=True)
-    stripe_customer_id = models.CharField(max_length=255, blank=True)
-    stripe_charge_id = models.CharField(max_length=255, blank=True, default="", db_default="", editable=False)
+    dispute = models.CharField(_("dispute"), max_length=4, choices=Dispute, default=Dispute.NONE, blank=True)
+    livemode = models.BooleanField(_("real money"))
+    stripe_session_id = models.CharField(
+        _("Checkout Session at Stripe"), max_length=255, null=True, blank=True, unique=True
+    )
+    stripe_payment_intent_id = models.CharField(
+        _("payment at Stripe"), max_length=255, null=True, blank=True, unique=True
+    )
+    stripe_customer_id = models.CharField(_("customer at Stripe"), max_length=255, blank=True)
+    stripe_charge_id = models.CharField(
+        _("charge at Stripe"), max_length=255, blank=True, default="", db_default="", editable=False
+    )
     # How it was paid, for whoever asks about a line on their bank statement: card, paypal, …; the digits are personal.
     paid_by = models.CharField(max_length=40, blank=True, default="", db_default="", editable=False)
     paid_brand = models.CharField(max_length=30, blank=True, default="", db_default="", editable=False)
@@ -115,20 +130,24 @@ class Order(models.Model):
     # Same buyer, same product, same terms: one open order, so a double click meets itself. Empty once it is settled.
     checkout_key = models.CharField(max_length=64, blank=True, editable=False)
     checkout_url = models.TextField(blank=True, editable=False)
-    facts_version = models.PositiveIntegerField(default=0, editable=False)
+    facts_version = models.PositiveIntegerField(_("answers taken from Stripe"), default=0, editable=False)
     facts_digest = models.CharField(max_length=64, blank=True, editable=False)
-    attention = models.CharField(max_length=300, blank=True, help_text="Why a person must look at this order.")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    paid_at = models.DateTimeField(null=True, blank=True, editable=False)
-    next_check_at = models.DateTimeField(null=True, blank=True, editable=False)
+    attention = models.CharField(
+        _("attention"), max_length=300, blank=True, help_text=_("Why a person must look at this order.")
+    )
+    created_at = models.DateTimeField(_("created on"), default=timezone.now, editable=False)
+    paid_at = models.DateTimeField(_("paid on"), null=True, blank=True, editable=False)
+    next_check_at = models.DateTimeField(_("Stripe is asked again"), null=True, blank=True, editable=False)
     asked_at = models.DateTimeField(null=True, blank=True, editable=False)  # when a page last asked Stripe
     # Links that were signed before this open nothing any more: whole seconds, as in their tokens.
-    links_void_before = models.DateTimeField(null=True, blank=True, editable=False)
+    links_void_before = models.DateTimeField(_("links from before are invalid"), null=True, blank=True, editable=False)
     # What its buyer reads, for the mails that follow; "" is the shop's own language.
     language = models.CharField(max_length=10, blank=True, default="", db_default="", editable=False)
     # Where "Buy" was pressed last, for the bank should it ask; emptied after `retention.KEEP_VISITORS`.
-    buyer_address = models.GenericIPAddressField(null=True, blank=True, editable=False)
-    buyer_agent = models.CharField(max_length=200, blank=True, default="", db_default="", editable=False)
+    buyer_address = models.GenericIPAddressField(_("IP address of the buyer"), null=True, blank=True, editable=False)
+    buyer_agent = models.CharField(
+        _("browser of the buyer"), max_length=200, blank=True, default="", db_default="", editable=False
+    )
     # When the page behind the mailed link was first asked for, by its reader or by something that looks into mails.
     link_opened_at = models.DateTimeField(null=True, blank=True, editable=False)
     # When its buyer was forgotten. The money's rows stay; who paid is gone, and must not come back from Stripe.
@@ -137,6 +156,8 @@ class Order(models.Model):
     objects = OrderQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("order")
+        verbose_name_plural = _("orders")
         ordering = ("-created_at", "-pk")
         permissions = (
             ("refund_order", "Can refund orders"),
@@ -195,6 +216,7 @@ class Order(models.Model):
         return self.is_paid and not self.is_refunded and not taken_back
 
     @property
+    @admin.display(description=_("paid with"))
     def paid_with(self) -> str:
         """Such as "Visa •••• 4242", as the buyer's bank statement would have it; "" where nobody knows."""
         name = (self.paid_brand or self.paid_by).replace("_", " ").capitalize()
@@ -213,14 +235,16 @@ class OrderLine(models.Model):
     """One product as it was sold: later changes of name, price or edition do not reach it."""
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="lines")
-    product = models.ForeignKey(Product, models.PROTECT, related_name="order_lines")
-    edition = models.ForeignKey(Edition, models.PROTECT, related_name="order_lines")
-    name = models.CharField(max_length=120)
+    product = models.ForeignKey(Product, models.PROTECT, related_name="order_lines", verbose_name=_("product"))
+    edition = models.ForeignKey(Edition, models.PROTECT, related_name="order_lines", verbose_name=_("edition"))
+    name = models.CharField(_("name"), max_length=120)
     unit_price = models.BigIntegerField(help_text="Minor units of the order's currency.")
     quantity = models.PositiveIntegerField(default=1)  # a Payment Link's buyer may ask for up to 999,999
     refunded = models.BigIntegerField(default=0, help_text="Minor units.")
 
     class Meta:
+        verbose_name = _("line of an order")
+        verbose_name_plural = _("lines of the order")
         ordering = ("pk",)
         constraints = (
             models.UniqueConstraint("order", "product", name="order_line_once_per_product"),
@@ -291,24 +315,28 @@ class RefundRequest(models.Model):
     """
 
     class State(models.TextChoices):
-        WAITING = "waiting", "waiting for Stripe"
-        ACCEPTED = "accepted", "accepted by Stripe"  # and not entered into the order yet
-        MADE = "made"
-        REFUSED = "refused"
+        WAITING = "waiting", _("waiting for Stripe")
+        ACCEPTED = "accepted", _("accepted by Stripe")  # and not entered into the order yet
+        MADE = "made", _("Made")
+        REFUSED = "refused", _("Refused")
 
     class Reason(models.TextChoices):
         """Stripe's own. https://docs.stripe.com/api/refunds/create#create_refund-reason"""
 
-        REQUESTED = "requested_by_customer", "the customer asked for it"
-        DUPLICATE = "duplicate", "paid twice"
-        FRAUDULENT = "fraudulent", "the payment is a fraud"
+        REQUESTED = "requested_by_customer", _("the customer asked for it")
+        DUPLICATE = "duplicate", _("paid twice")
+        FRAUDULENT = "fraudulent", _("the payment is a fraud")
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="refund_requests")
-    line = models.ForeignKey(OrderLine, models.PROTECT, null=True, blank=True, related_name="refund_requests")
+    line = models.ForeignKey(
+        OrderLine, models.PROTECT, null=True, blank=True, related_name="refund_requests", verbose_name=_("line")
+    )
     amount = models.BigIntegerField(help_text="Minor units of the order's currency.")
-    reason = models.CharField(max_length=24, choices=Reason)
-    note = models.CharField(max_length=500)
-    asked_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+")
+    reason = models.CharField(_("reason"), max_length=24, choices=Reason)
+    note = models.CharField(_("note"), max_length=500)
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, related_name="+", verbose_name=_("asked by")
+    )
     asked_at = models.DateTimeField(default=timezone.now)
     # One per form that was shown, so a form that is sent twice meets itself.
     key = models.UUIDField(default=uuid.uuid4, editable=False)
@@ -322,6 +350,8 @@ class RefundRequest(models.Model):
     objects = RefundRequestQuerySet.as_manager()
 
     class Meta:
+        verbose_name = _("refund asked for")
+        verbose_name_plural = _("refunds asked for")
         ordering = ("pk",)
         constraints = (
             models.UniqueConstraint(fields=("key", "line"), name="refund_request_once_per_form", nulls_distinct=False),

@@ -10,8 +10,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from catalog import money
-from catalog.models import Product, StripePrice
+from catalog.models import Product
 from catalog.payment_link_models import PaymentLink
+from catalog.stripe_price_models import StripePrice
 from orders import sites, stripe_api, stripe_links
 
 log = logging.getLogger(__name__)

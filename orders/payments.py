@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from accounts.addresses import normalize
 from catalog import money
 from orders.facts import Facts
+from orders.history import recorded
 from orders.models import Order, OrderLine, TimelineEntry
 
 # A refund in any of these holds the money back; a failed or canceled one gave it to the seller again.
@@ -167,12 +168,12 @@ def _changes(order: Order, before: tuple[str, int, str, str]) -> list[Change]:
     changes = []
     if order.state != state:
         # Both ends, so that the history is a chain without gaps.
-        changes.append(Change(kinds.STATE, f"{Order.State(state).label} → {Order.State(order.state).label}"))
+        changes.append(Change(kinds.STATE, f"{recorded(Order.State(state))} → {recorded(Order.State(order.state))}"))
     if order.refunded != refunded:
         back, total = (money.recorded(amount, order.currency) for amount in (order.refunded, order.total))
         changes.append(Change(kinds.REFUNDED, f"{back} of {total}"))
     if order.dispute != dispute:
-        changes.append(Change(kinds.DISPUTE, Order.Dispute(order.dispute).label))
+        changes.append(Change(kinds.DISPUTE, recorded(Order.Dispute(order.dispute))))
     if order.attention != attention:
         changes.append(Change(kinds.ATTENTION, order.attention or "settled"))
     return changes

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_noop
 from accounts.models import User
 from catalog import money
 from orders import stripe_api, stripe_desk
-from orders.history import by_hand
+from orders.history import by_hand, recorded
 from orders.models import Order, OrderLine, RefundRequest
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,8 @@ def _write(
         order=order, line=line, amount=amount, key=key, asked_by=by, reason=reason, note=note
     )
     what, shown = f" for {line}" if line else "", money.recorded(row.amount, order.currency)
-    by_hand(order, f"refund of {shown}{what} asked, {row.get_reason_display()}", by=by, reason=note)
+    why = recorded(RefundRequest.Reason(row.reason))
+    by_hand(order, f"refund of {shown}{what} asked, {why}", by=by, reason=note)
     return row
 
 

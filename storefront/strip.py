@@ -155,7 +155,7 @@ def _others(now: datetime) -> Iterator[Part]:
         if cases := _cases(kind, now):
             more = f" (+{len(cases) - 1})" if len(cases) > 1 else ""
             address = _list("fulfillment_stripeevent") if kind in (Kind.MODE, Kind.FRAUD) else ""
-            yield Part(capfirst(kind.label), BAD, cases[0].line + more, address)
+            yield Part(capfirst(str(kind.label)), BAD, cases[0].line + more, address)
 
 
 PARTS: tuple[tuple[str, Callable[[datetime], Iterator[Part]]], ...] = (

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
+from django.utils import translation
 from kombu import Queue
 from pytest_django import Settings
 
@@ -13,6 +14,13 @@ from sandbox.world.server import World, running_world
 from storefront.celery import app, wakeups
 
 QUEUES = ("celery", "mail")
+
+
+@pytest.fixture(autouse=True)
+def _language_is_the_shops_own() -> Iterator[None]:
+    """A page in another language leaves it behind for whatever the same thread does next."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(autouse=True)

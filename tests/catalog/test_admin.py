@@ -269,7 +269,7 @@ TOO_LONG = "Ensure this value has at most 20000 characters (it has 20001)."
         ({"name": "OLD book"}, {"name": ["A product with this name exists already."]}),
         ({"name": "old\u2028 \r\n book"}, {"name": ["A product with this name exists already."]}),
         ({"name": "Null\x00byte"}, {"name": ["Null characters are not allowed."]}),
-        ({"slug": "OLD-book"}, {"__all__": ["A product with this slug exists already."]}),
+        ({"slug": "OLD-book"}, {"__all__": ["Another product has this name in its address already."]}),
         ({"slug": "a/b"}, {"slug": ["Enter a valid “slug” consisting of letters, numbers, underscores or hyphens."]}),
         ({"price": "1.005"}, {"price": ["USD prices have at most 2 decimals."]}),
         ({"price": "1e9"}, {"price": ["Write the price as a plain number, such as 12.50, or 0 for free."]}),

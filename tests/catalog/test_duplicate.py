@@ -3,7 +3,8 @@
 import pytest
 
 from catalog import duplicate
-from catalog.models import Product, StripePrice
+from catalog.models import Product
+from catalog.stripe_price_models import StripePrice
 from tests.factories import CategoryFactory, ProductFactory, TagFactory
 
 pytestmark = pytest.mark.django_db

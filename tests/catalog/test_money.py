@@ -84,8 +84,50 @@ def test_price_as_people_write_it_is_read(text: str, currency: str, amount: int)
     assert money.parse(text, currency) == amount
 
 
+@pytest.mark.parametrize("language", ["en", "de"])
+@pytest.mark.parametrize(
+    "text, amount",
+    [
+        ("1,234.50", 123_450), ("1.234,50", 123_450), ("1,234.5", 123_450), ("12.345,67", 1_234_567),
+        ("999,999.99", 99_999_999), ("12.5", 1250), ("12,5", 1250), ("1234,50", 123_450), ("1234.50", 123_450),
+    ],
+)  # fmt: skip
+def test_price_is_read_with_either_separator_whatever_the_language(language: str, text: str, amount: int) -> None:
+    with translation.override(language):
+        assert money.parse(text, "eur") == amount
+
+
+@pytest.mark.parametrize("language, thousand, fine", [("en", "1,000", "1.000"), ("de", "1.000", "1,000")])
+def test_thousand_is_never_taken_for_one(language: str, thousand: str, fine: str) -> None:
+    """Three digits behind what groups thousands in the reader's language: it was meant as a thousand, or not."""
+    with translation.override(language):
+        assert money.number(thousand) is None
+        assert money.parse(fine, "usd") == 100
+
+
+@pytest.mark.parametrize(
+    "language, amount, currency, shown",
+    [("en", 553, "eur", "5.53"), ("de", 553, "eur", "5,53"), ("de", 123_450, "usd", "1234,50"),
+     ("de", 5120, "kwd", "5,12"), ("de", 500, "jpy", "500"), ("xx", 553, "eur", "5.53")],
+)  # fmt: skip
+def test_amount_in_a_form_is_written_as_its_reader_types_it(
+    language: str, amount: int, currency: str, shown: str
+) -> None:
+    with translation.override(language):
+        assert money.typed(amount, currency) == shown
+        assert money.parse(shown, currency) == amount
+
+
+def test_currencies_are_named_in_the_readers_language() -> None:
+    with translation.override("de"):
+        assert {("usd", "USD – US-Dollar"), ("chf", "CHF – Schweizer Franken")} <= set(money.choices())
+    with translation.override("xx"):
+        assert ("usd", "USD – US Dollar") in money.choices()
+
+
 NOT_A_PRICE = """
-    -1 +1 1e400 1e2 NaN inf １ ١ ½ 1. .5 1,234.50 $5 0x10 1_000 9999999999 1.2345 1.2.3 --1 12;50 =1+1
+    -1 +1 1e400 1e2 NaN inf １ ١ ½ 1. .5 1,234 1,000 1,234.567.89
+    1.234,567,89 1,23.50 12,345,6.7 $5 0x10 1_000 9999999999 1.2345 1.2.3 --1 12;50 =1+1
 """.split()
 
 

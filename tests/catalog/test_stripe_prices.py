@@ -5,7 +5,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.test import Client
 
-from catalog.models import Product, StripePrice
+from catalog.models import Product
+from catalog.stripe_price_models import StripePrice
 from tests.catalog.test_admin import NO_PRICES, PRODUCTS, TYPED
 from tests.factories import ProductFactory, UserFactory
 from tests.steps import stamp_of

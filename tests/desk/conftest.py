@@ -3,15 +3,19 @@
 from collections.abc import Callable
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import Permission
 from django.test import Client
 
-from accounts.models import User
+from accounts.models import MailChoice, SignIn, User
+from catalog.payment_link_models import PaymentLink
+from fulfillment.book_models import Difference
 from fulfillment.fulfill import fulfill
 from orders.models import Order
 from sandbox.world.server import World
-from tests.factories import ProductFactory, UserFactory
+from tests.factories import ProductFactory, TagFactory, UserFactory
 from tests.steps import buy
+from tests.storefront.addresses import BUYER, Shop, shop
 
 MAY_LOOK = ("view_order", "view_stripeevent")
 MAY_ACT = ("refund_order", "mail_order", "replay_order", "answer_dispute", "grant_order", "suspend_order")
@@ -70,3 +74,21 @@ def person_who(db: None) -> Callable[..., Client]:
         return client
 
     return make
+
+
+@pytest.fixture
+def walked(world: World) -> Shop:
+    """With a row of each model that an admin's page is about."""
+    found = shop()
+    TagFactory()
+    MailChoice.objects.create(email=BUYER)
+    SignIn.objects.create(user=found.buyer)
+    Authenticator.objects.create(user=found.buyer, type="webauthn", data={"name": "key", "credential": {}})
+    product = found.order.lines.get().product
+    url = "https://buy.stripe.com/1"
+    PaymentLink.objects.create(product=product, price=900, currency="usd", link_id="plink_1", url=url)
+    Difference.objects.create(
+        kind="no_mail", subject=found.order.reference, order=found.order, livemode=False, at_stripe="", here="",
+        mend="person",
+    )  # fmt: skip
+    return found

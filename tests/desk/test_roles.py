@@ -7,21 +7,17 @@ from typing import Any
 
 import pytest
 from allauth.account.models import EmailAddress
-from allauth.mfa.models import Authenticator
 from django.apps import apps
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, Permission
 from django.db import connection, transaction
 from django.test import Client
 
-from accounts.models import MailChoice, SignIn, User
+from accounts.models import User
 from catalog.models import Product
-from catalog.payment_link_models import PaymentLink
-from fulfillment.book_models import Difference
-from sandbox.world.server import World
 from tests.desk.test_who_may import dump
-from tests.factories import TagFactory, UserFactory
-from tests.storefront.addresses import BUYER, Address, Shop, every_address, shop
+from tests.factories import UserFactory
+from tests.storefront.addresses import Address, Shop, every_address
 
 pytestmark = pytest.mark.django_db
 
@@ -127,24 +123,6 @@ def give(roles: Any) -> Callable[[], None]:
 def _roles_are_there(db: None, give: Callable[[], None]) -> None:
     """A test that commits has all tables emptied after it, and the rows of migrations go with the others."""
     give()
-
-
-@pytest.fixture
-def walked(world: World) -> Shop:
-    """With a row of each model that an admin's page is about."""
-    found = shop()
-    TagFactory()
-    MailChoice.objects.create(email=BUYER)
-    SignIn.objects.create(user=found.buyer)
-    Authenticator.objects.create(user=found.buyer, type="webauthn", data={"name": "key", "credential": {}})
-    product = found.order.lines.get().product
-    url = "https://buy.stripe.com/1"
-    PaymentLink.objects.create(product=product, price=900, currency="usd", link_id="plink_1", url=url)
-    Difference.objects.create(
-        kind="no_mail", subject=found.order.reference, order=found.order, livemode=False, at_stripe="", here="",
-        mend="person",
-    )  # fmt: skip
-    return found
 
 
 @pytest.fixture

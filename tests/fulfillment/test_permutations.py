@@ -16,6 +16,7 @@ from fulfillment.fulfill import fulfill
 from fulfillment.models import Entitlement, StripeEvent
 from orders import stripe_api
 from orders.facts import Facts
+from orders.history import recorded
 from orders.models import Order, TimelineEntry
 from sandbox.world.server import World
 from tests.factories import ProductFactory
@@ -86,13 +87,13 @@ def all_orders_of(world: World, order: Order, *types: str) -> set[End]:
 def chain(order: Order) -> None:
     """I10: the history of the state begins where orders begin, has no gap, and ends where the order is."""
     order.refresh_from_db()
-    labels = [Order.State.OPEN.label]
+    labels = [recorded(Order.State.OPEN)]
     for detail in order.timeline.filter(kind=TimelineEntry.Kind.STATE).values_list("detail", flat=True):
         before, _, after = detail.partition(" → ")
         assert before == labels[-1]
         labels.append(after)
-    assert labels[-1] == Order.State(order.state).label
-    assert set(pairwise(labels)) <= {(one.label, other.label) for one, other in ALLOWED}
+    assert labels[-1] == recorded(Order.State(order.state))
+    assert set(pairwise(labels)) <= {(recorded(one), recorded(other)) for one, other in ALLOWED}
 
 
 S = Order.State

@@ -11,8 +11,9 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from catalog.models import Product, StripePrice
+from catalog.models import Product
 from catalog.payment_link_models import PaymentLink
+from catalog.stripe_price_models import StripePrice
 from fulfillment.models import Entitlement
 from fulfillment.sweep import sweep
 from orders import payment_links, stripe_api

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from catalog import former_slugs
-from catalog.models import StripePrice
+from catalog.stripe_price_models import StripePrice
 from fulfillment.converge import converge
 from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill

@@ -31,7 +31,7 @@ GERMAN = {"accept-language": "de-DE,de;q=0.9,en;q=0.8"}
 TAG = re.compile(r"<(script|style)\b.*?</\1>|<!--.*?-->|<[^>]*>", re.DOTALL)
 SAID_BY_ATTRIBUTE = re.compile(r'\b(?:aria-label|alt|title|placeholder|content)="([^"]*)"')
 GERMAN_TOO = {"Download", "Tag"}  # the noun, and the day
-NO_WORDS = re.compile(r"https?://\S+|/links/\S+|\b[2-9A-Z]{16}\b")  # addresses, tokens and order numbers
+NO_WORDS = re.compile(r"https?://\S+|/links/\S+|\S+@\S+|\b[2-9A-Z]{16}\b")  # addresses, tokens and order numbers
 MARKUP = {"product", "link"}  # what pages and feeds say to programs
 # Words that no German sentence has, and hardly any English one can do without.
 ENGLISH = set("the your you and of with this that are for from have we it to is not or please".split())

@@ -3,7 +3,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterable
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, no_translations
 
 from catalog import money
 from fulfillment import books, mending, periods
@@ -28,6 +28,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="print what differs; keep no rows, mend nothing")
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of sentences")
 
+    @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             found = self._find(options)

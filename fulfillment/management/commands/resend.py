@@ -2,7 +2,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, no_translations
 
 from fulfillment.resend import ResendRefused, resend_order
 
@@ -15,6 +15,7 @@ class Command(BaseCommand):
         parser.add_argument("--to", metavar="ADDRESS", default="", help="correct the order's address first")
         parser.add_argument("--reason", default="", help="noted in the order's timeline")
 
+    @no_translations
     def handle(self, *args: Any, reference: str, to: str, reason: str, **options: Any) -> None:
         try:
             resent = resend_order(reference, to=to, reason=reason, door="resend")

@@ -2,7 +2,7 @@ from argparse import ArgumentParser
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, no_translations
 
 from fulfillment.stuck import find_stuck
 
@@ -13,6 +13,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--minutes", type=float, default=5, help="how long anything may take (5)")
 
+    @no_translations
     def handle(self, *args: Any, minutes: float, **options: Any) -> None:
         if not 0 <= minutes <= 1e6:
             raise CommandError("--minutes is a number from 0 up")
