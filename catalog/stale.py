@@ -14,7 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
-from catalog.models import File, Product, StripePrice
+from catalog.models import File, Product
+from catalog.stripe_price_models import StripePrice
 
 FIELDS = ("name", "slug", "summary", "description", "price", "currency", "sample_pages", "status")
 HELD = {*FIELDS, "categories", "tags", "file_order"}  # of the form's fields, those that were stored before

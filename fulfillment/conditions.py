@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db.models import Exists, F, Max, Min, OuterRef, Q, Sum
 from django.urls import reverse
 
-from fulfillment import event_types, heartbeats, refusals
+from fulfillment import event_types, heartbeats, needs, refusals
 from fulfillment.book_models import BooksCheck, Difference
 from fulfillment.delivery_models import Delivery
 from fulfillment.models import Alert, Entitlement, StripeEvent, WebhookMinute
@@ -89,11 +89,7 @@ def _unhandled(now: datetime) -> list[Case]:
 
 
 def _given_up(now: datetime) -> list[Case]:
-    """Mails given up on, unless a later mail of the same order was written since, and not withdrawn."""
-    later = Delivery.objects.filter(order=OuterRef("order"), pk__gt=OuterRef("pk"))
-    later = later.exclude(state=Delivery.State.WITHDRAWN)
-    mails = Delivery.objects.filter(~Exists(later), state=Delivery.State.GAVE_UP, order__isnull=False)
-    mails = mails.order_by("-created_at")
+    mails = needs.refused_mails().order_by("-created_at")
     return [
         Case(str(pk), f"order {reference}, written {_time(at)}")
         for pk, reference, at in mails.values_list("pk", "order__reference", "created_at")[:MOST]

@@ -102,6 +102,11 @@ def _person(request: HttpRequest) -> Person:
         raise Http404 from error
 
 
+def address(email: str) -> str:
+    """Of the page about whoever has this address."""
+    return _address(PAGE, email)
+
+
 def _address(name: str, email: str) -> str:
     return f"{reverse(name)}?{urlencode({'email': email})}"
 

@@ -20,6 +20,7 @@ EVENTS = 20  # about one refund or dispute
 STRIPE_ID = re.compile(r"[a-z]{2,4}_\w{4,250}", re.ASCII)
 # "4242", "visa 4242", "Visa •••• 4242", "**** 4242".
 CARD = re.compile(r"([a-z][a-z ]*)?[\s•*.x]*([0-9]{4})", re.ASCII | re.IGNORECASE)
+WHOLE_CARD = re.compile(r"[0-9](?:[ -]?[0-9]){12,18}", re.ASCII)
 BETWEEN = re.compile(r"[\s\-–—./#]")  # what people put into a reference to read it aloud
 
 COLUMNS = {
@@ -29,6 +30,11 @@ COLUMNS = {
     "py_": "stripe_charge_id",  # what a bank debit's charge is called
     "cus_": "stripe_customer_id",
 }
+
+
+def end_of_card(typed: str) -> str:
+    """The last four digits of a whole card number, which nobody should type here; "" for anything else."""
+    return typed[-4:] if WHOLE_CARD.fullmatch(typed) else ""
 
 
 def find(typed: str) -> OrderQuerySet:

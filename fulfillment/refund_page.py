@@ -76,10 +76,12 @@ class RefundForm(forms.Form):
     def _clean_amount(self, cleaned: dict[str, Any]) -> None:
         try:
             cleaned["amount"] = money.read(cleaned.get("amount", ""), self.order.currency)
-            if not cleaned["amount"]:
-                raise ValidationError(_("Write how much to give back."), code="amount")
-        except ValidationError as error:
-            self.add_error("amount", error)
+        except ValidationError:  # it speaks of prices
+            cleaned["amount"] = 0
+        if not cleaned["amount"]:
+            left = money.display(refunds.left(self.order), self.order.currency)
+            said = _("Write how much to give back as a plain number: at most %(left)s, and no more decimals than that.")
+            self.add_error("amount", ValidationError(said % {"left": left}, code="amount"))
 
 
 @admin_pages.for_order(PERMISSION)
@@ -105,9 +107,15 @@ def refund(model_admin: ModelAdmin, request: HttpRequest, order: Order) -> HttpR
         "left_display": money.display(left, order.currency),
         "on_its_way": money.display(max(0, order.total - order.refunded - left), order.currency),
         "earlier": order.refund_requests.select_related("line", "asked_by"),
-        "possible": bool(left and order.is_paid and order.stripe_payment_intent_id),
+        "possible": bool(left and order.is_paid and order.stripe_payment_intent_id) and not _is_disputed(order),
+        "is_disputed": _is_disputed(order),
     }
     return admin_pages.render(model_admin, request, "refund", title=_("Refund"), **context)
+
+
+def _is_disputed(order: Order) -> bool:
+    """Stripe refuses refunds of what the bank takes or has taken back."""
+    return order.dispute in (Order.Dispute.OPEN, Order.Dispute.LOST)
 
 
 @transaction.atomic

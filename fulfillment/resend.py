@@ -12,7 +12,6 @@ from accounts.addresses import masked, normalize, without_addresses
 from fulfillment import links
 from fulfillment.delivery_models import Delivery
 from fulfillment.models import Entitlement
-from orders.history import recorded
 from orders.models import Order, TimelineEntry
 from storefront.celery import enqueue
 
@@ -95,19 +94,27 @@ def resend_order(
     orders = Order.objects.select_for_update(of=("self",), no_key=True)
     order = orders.filter(reference=reference.strip().upper()).first()
     if order is None:
-        raise ResendRefused(f"there is no order {reference}")
+        raise ResendRefused(_("There is no order %(order)s.") % {"order": reference})
+    named = {"order": order.reference}
     if not Entitlement.objects.active(timezone.now()).filter(order_line__order=order).exists():
-        raise ResendRefused(f"order {order.reference} ({recorded(Order.State(order.state))}) gives access to nothing")
+        raise ResendRefused(
+            _("Order %(order)s (%(state)s) gives access to nothing now, so there is nothing to mail.")
+            % {**named, "state": order.get_state_display()}
+        )
     if order.erased_at:
-        raise ResendRefused(f"order {order.reference} was made anonymous: its buyer asked to be forgotten")
+        raise ResendRefused(_("The buyer of order %(order)s asked to be forgotten: nobody can be mailed.") % named)
     if at_most is not None and order.timeline.filter(door=door).count() >= at_most:
-        raise ResendRefused(f"order {order.reference} was sent again {at_most} times already")
+        raise ResendRefused(
+            _("The mail of order %(order)s was sent again %(n)s times already.") % {**named, "n": at_most}
+        )
     before = _correct(order, address, reason=reason, door=door) if address not in ("", order.email) else None
     if not order.email:
-        raise ResendRefused(f"order {order.reference} has no address: give one with --to")
+        raise ResendRefused(_("Order %(order)s has no address: say where to send the mail.") % named)
     delivery = resend(order, Delivery.Kind.ORDER, wait=wait)
     if delivery is None:
-        raise ResendRefused(f"order {order.reference} had a mail within the last minute: try again in a minute")
+        raise ResendRefused(
+            _("Order %(order)s had a mail within the last minute. Please try again in a minute.") % named
+        )
     if before is None:
         _note(order, f"sent again{_because(reason)}", door)
     return Resent(delivery=delivery, before=before)

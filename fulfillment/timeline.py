@@ -13,7 +13,7 @@ from accounts.addresses import without_addresses
 from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.models import Download, StripeEvent
 from fulfillment.story import first_downloads
-from orders.history import recorded
+from orders.history import named_in_full, recorded
 from orders.models import Order, RefundRequest, TimelineEntry
 
 Kind = TimelineEntry.Kind
@@ -82,10 +82,11 @@ def _events(order: Order, entries: list[TimelineEntry]) -> list[StripeEvent]:
 
 def moments(order: Order, seen: Seen) -> list[Moment]:
     """Oldest first."""
-    paid = _paid(order, seen.entries)
+    entries = named_in_full(seen.entries)
+    paid = _paid(order, entries)
     rows = {event.event_id: event.pk for event in seen.events}
     told = [
-        *(_entry(entry, rows) for entry in seen.entries if not _is_told_by_its_mail(entry, seen)),
+        *(_entry(entry, rows) for entry in entries if not _is_told_by_its_mail(entry, seen)),
         *([paid] if paid else []),
         *(_event(event) for event in seen.events),
         *(moment for mail in seen.mails for moment in _mail(mail)),
@@ -172,10 +173,12 @@ def _download(one: Download) -> Moment:
 
 @dataclass(frozen=True)
 class Step:
-    """What happens next, or what somebody has to do. `at` is when the shop goes on by itself."""
+    """What happens next, or what somebody has to do. `at` is when the shop goes on by itself, or until when to act.
+    `needs_person`: as in `needs`, the rule of the list and the dashboard."""
 
     words: str
     needs_person: bool = False
+    is_trouble: bool = False
     at: datetime | None = None
 
 
@@ -195,7 +198,7 @@ def _of_people(order: Order, seen: Seen) -> Iterator[Step]:
         by = _due_by(seen.events)
         soon = _("The bank disputes this payment. Answer under “Evidence”.")
         in_time = _("The bank disputes this payment. Answer under “Evidence”, before:")
-        yield Step(in_time if by else soon, needs_person=True, at=by)
+        yield Step(in_time if by else soon, is_trouble=True, at=by)
     if order.holds.open().exists():
         yield Step(_("Access is suspended by hand. It stays so until somebody presses “Restore”."))
 
@@ -236,13 +239,22 @@ def _of_mails(order: Order, mails: list[Delivery]) -> Iterator[Step]:
             words = {"mail": mail.get_kind_display(), "email": mail.recipient}
             again = _("The mail “%(mail)s” to %(email)s is tried again by:") if mail.attempts else None
             yield Step((again or _("The mail “%(mail)s” to %(email)s goes out by:")) % words, at=mail.next_attempt_at)
-    last = mails[-1] if mails else None
-    if last and last.state == Delivery.State.GAVE_UP and not order.erased_at:
-        words = {"email": last.recipient}
+    if refused := _refused(order, mails):
+        words = {"email": refused.recipient}
         yield Step(
             _("No mail reaches %(email)s. Ask the buyer for another address and press “Correct the address”.") % words,
             needs_person=True,
         )
+
+
+def refused_mail(order: Order, seen: Seen) -> Delivery | None:
+    """The last mail, if it was given up: as `needs.refused_mails` has it, of what whoever looks may see."""
+    return _refused(order, seen.mails)
+
+
+def _refused(order: Order, mails: list[Delivery]) -> Delivery | None:
+    last = next((mail for mail in reversed(mails) if mail.state != Delivery.State.WITHDRAWN), None)
+    return last if last and last.state == Delivery.State.GAVE_UP and not order.erased_at else None
 
 
 def _done(order: Order) -> str:

@@ -1,17 +1,21 @@
 """Orders as this app knows them. fulfillment.order_admin registers them, with what a person can do about one."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money
 from orders.models import Order, OrderLine, RefundRequest
+from orders.stripe_desk import dashboard_address
 
 
 class ReadOnly:
@@ -29,7 +33,7 @@ class ReadOnly:
 
 class OrderLineInline(ReadOnly, admin.TabularInline):
     model = OrderLine
-    fields = ("product", "edition", "name", "amount", "refunded_amount")
+    fields = ("name", "product", "edition", "amount", "refunded_amount")
     readonly_fields = fields
 
     @admin.display(description=_("amount"))
@@ -65,25 +69,28 @@ class RefundRequestInline(ReadOnly, admin.TabularInline):
         return ", ".join(filter(None, [row.get_state_display(), row.answer, row.stripe_refund_id]))
 
 
-class AttentionFilter(admin.SimpleListFilter):
-    title = _("attention")
-    parameter_name = "attention"
+class RefundedFilter(admin.SimpleListFilter):
+    title = _("given back")
+    parameter_name = "refunded"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return [("yes", _("needs a person"))]
+        return [("yes", _("all or a part")), ("all", _("all of it"))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Order]) -> QuerySet[Order]:
-        return queryset.exclude(attention="") if self.value() == "yes" else queryset
+        if not self.value():
+            return queryset
+        some = queryset.filter(refunded__gt=0)
+        return some.filter(refunded=F("total")) if self.value() == "all" else some
 
 
 class OrderAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ("reference", "email", "state", "amount", "source", "attention", "created_at")
-    list_filter = (AttentionFilter, "state", "source", "dispute", "livemode")
+    list_display: Any = ("reference", "email", "bought", "standing", "amount", "created_at")
+    list_filter: ClassVar[Any] = ("state", RefundedFilter, "dispute", "source", "livemode")
     view_on_site = False  # an order's own page is its buyer's
     search_fields = ("=reference",)  # fulfillment.finding looks for more
     search_help_text = _(
         "E-mail address or its beginning, order number, the last four digits of a card (or: visa 4242), or an id of "
-        "Stripe’s: cs_, pi_, ch_, re_, dp_, cus_ or evt_."
+        "Stripe’s: cs_, pi_, ch_, re_, du_, dp_, cus_ or evt_."
     )
     date_hierarchy = "created_at"
     inlines = (OrderLineInline, RefundRequestInline)
@@ -92,8 +99,8 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):
             None,
             {
                 "fields": (
-                    "reference", "email", "user", "state", "amount", "refunded_amount", "dispute", "attention",
-                    "created_at", "paid_at",
+                    "reference", "email", "user", "standing", "amount", "refunded_amount", "payment", "dispute",
+                    "attention", "created_at", "paid_at",
                 )
             },
         ),
@@ -102,14 +109,39 @@ class OrderAdmin(ReadOnly, admin.ModelAdmin):
             {
                 "classes": ("collapse",),
                 "fields": (
-                    "source", "livemode", "paid_with", "stripe_session_id", "stripe_payment_intent_id",
-                    "stripe_charge_id", "stripe_customer_id",
-                    "buyer_address", "buyer_agent", "links_void_before", "next_check_at", "facts_version",
+                    "source", "livemode", "stripe_session_id", "stripe_payment_intent_id", "stripe_charge_id",
+                    "stripe_customer_id", "buyer_address", "buyer_agent", "links_void_before", "next_check_at",
+                    "facts_version",
                 ),
             },
         ),
     )  # fmt: skip
     show_full_result_count = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
+        orders: QuerySet[Order] = super().get_queryset(request)
+        return orders.prefetch_related(Prefetch("lines", OrderLine.objects.only("order_id", "name")))
+
+    @admin.display(description=_("what"))
+    def bought(self, order: Order) -> str:
+        first, *others = [line.name for line in order.lines.all()] or ["–"]
+        return gettext("%(product)s and %(n)s more") % {"product": first, "n": len(others)} if others else first
+
+    @admin.display(description=_("state"), ordering="state")
+    def standing(self, order: Order) -> str:
+        """Of the payment, and whether it was given back."""
+        if order.is_refunded:
+            return gettext("given back")
+        return gettext("partly given back") if order.refunded else order.get_state_display()
+
+    @admin.display(description=_("paid with"))
+    def payment(self, order: Order) -> SafeString | str:
+        """Leads to Stripe's own page of the payment, where the shop's Stripe has one."""
+        address = dashboard_address(order)
+        if not address:
+            return order.paid_with or "–"
+        words = (order.paid_with or gettext("paid"), address, gettext("see it at Stripe"))
+        return format_html('{} – <a href="{}" rel="noreferrer">{}</a>', *words)
 
     @admin.display(description=_("total"), ordering="total")
     def amount(self, order: Order) -> str:

@@ -192,6 +192,9 @@ class Order(models.Model):
             models.Index(fields=("paid_last4", "-created_at", "-id"), name="order_last4", condition=~Q(paid_last4="")),
             models.Index(fields=("-created_at", "-id"), name="order_newest"),
             models.Index("created_at", name="order_attention", condition=~Q(attention="")),
+            # For the lists of those few.
+            models.Index(fields=("-created_at", "-id"), name="order_disputed", condition=~Q(dispute="")),
+            models.Index(fields=("-created_at", "-id"), name="order_refunded", condition=Q(refunded__gt=0)),
             models.Index("paid_at", name="order_paid_at", condition=Q(state="paid")),
         )
 

@@ -3,9 +3,25 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
+
 from orders.disputes import Case
 from orders.facts import Refund
+from orders.models import Order
 from orders.stripe_api import Patience, RequestChanged, StripeRefused, StripeUnavailable, all_rows, ask, refund_of
+
+STRIPE = "https://api.stripe.com"
+
+
+def dashboard_address(order: Order) -> str:
+    """Where Stripe's dashboard shows the order's payment; "" where there is none, or where Stripe is played by another.
+
+    https://docs.stripe.com/dashboard/basics
+    """
+    if not order.stripe_payment_intent_id or settings.STRIPE_API_BASE != STRIPE:
+        return ""
+    mode = "" if order.livemode else "test/"
+    return f"https://dashboard.stripe.com/{mode}payments/{order.stripe_payment_intent_id}"
 
 
 def refusal_code(refusal: StripeRefused) -> str:

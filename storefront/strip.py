@@ -3,7 +3,7 @@
 Nobody outside is asked: neither Stripe nor a bucket makes the admin's first page wait.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -20,6 +20,7 @@ from catalog.storage_models import StorageLook
 from fulfillment import heartbeats
 from fulfillment.conditions import CONDITIONS, MOST, UNCHECKED, Case
 from fulfillment.models import Alert, Cursor
+from fulfillment.needs import orders_in_need
 from fulfillment.reconcile import CURSOR
 from storefront import health
 
@@ -83,8 +84,8 @@ def _mails(now: datetime, found: dict[str, int]) -> Part:
 
 
 def _orders(now: datetime) -> Iterator[Part]:
-    attention, disputes = _cases(Kind.ATTENTION, now), _cases(Kind.DISPUTE, now)
-    page = "orders_order"
+    page, disputes = "orders_order", _cases(Kind.DISPUTE, now)
+    attention = list(orders_in_need().values_list("pk", flat=True)[:MOST])
     said = ngettext("%(n)s order needs a person", "%(n)s orders need a person", len(attention)) % _n(attention)
     yield Part(
         _("Attention"),
@@ -172,7 +173,7 @@ def _cases(kind: Alert.Kind, now: datetime) -> list[Case]:
     return CONDITIONS[kind].find(now)
 
 
-def _n(cases: list[Case]) -> dict[str, str]:
+def _n(cases: Sized) -> dict[str, str]:
     return {"n": f"{len(cases)}+" if len(cases) >= MOST else str(len(cases))}
 
 

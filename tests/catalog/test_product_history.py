@@ -7,7 +7,8 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from catalog.models import Product, StripePrice
+from catalog.models import Product
+from catalog.stripe_price_models import StripePrice
 from tests.catalog.samples import png, upload
 from tests.catalog.test_stale import opened, path_of
 from tests.factories import CategoryFactory, FileFactory, ProductFactory, UserFactory

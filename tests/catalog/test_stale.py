@@ -13,8 +13,9 @@ from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
 from catalog import bulk, stale
-from catalog.models import Product, StripePrice
+from catalog.models import Product
 from catalog.pricing import How, Pricing
+from catalog.stripe_price_models import StripePrice
 from tests.catalog.samples import upload
 from tests.catalog.test_admin import NO_PRICES, PRODUCTS
 from tests.factories import CategoryFactory, EditionFactory, FileFactory, ProductFactory, TagFactory, UserFactory

@@ -83,7 +83,7 @@ def test_f72_second_mail_within_a_minute_is_refused_on_the_form(desk: Client, pa
     order = paid()
     answer = desk.post(address(order), {"email": GUEST, "reason": "again"})
     [said] = answer.context["form"].errors["__all__"]
-    assert said.endswith("had a mail within the last minute: try again in a minute")
+    assert said == f"Order {order.reference} had a mail within the last minute. Please try again in a minute."
     assert (order.deliveries.count(), LogEntry.objects.count()) == (1, 0)
 
 

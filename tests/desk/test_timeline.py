@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from fulfillment import holds, links, outbox
 from fulfillment.fulfill import fulfill
+from fulfillment.hold_models import Hold
 from fulfillment.models import Download, Entitlement, StripeEvent
 from fulfillment.sweep import sweep
 from fulfillment.timeline import Moment, moments, next_steps, read
@@ -133,13 +134,13 @@ def test_dispute_says_by_when_the_bank_wants_an_answer(
     order = paid()
     opened = world.control("dispute", {"session": order.stripe_session_id})
     fulfill(str(order.stripe_session_id), door="replay")
-    assert steps(order)[0] == ("The bank disputes this payment. Answer under “Evidence”.", True, None)
+    assert steps(order)[0] == ("The bank disputes this payment. Answer under “Evidence”.", False, None)
     report(world, client)
     sweep()
     [event] = events(world, "charge.dispute.created")
     due = datetime.fromtimestamp(event["data"]["object"]["evidence_details"]["due_by"], tz=UTC)
     order.timeline.create(kind="dispute", door="webhook", detail="Open", event=event["id"])
-    assert steps(order)[0] == ("The bank disputes this payment. Answer under “Evidence”, before:", True, due)
+    assert steps(order)[0] == ("The bank disputes this payment. Answer under “Evidence”, before:", False, due)
     assert event["data"]["object"]["id"] == opened["id"]
 
 
@@ -148,13 +149,24 @@ def test_what_people_did_and_have_to_do_stands_there(owner: Any, paid: Callable[
     holds.place(order.pk, key=uuid.uuid4(), by=owner, reason="stolen card")
     [asked] = refunds.request(order.pk, key=uuid.uuid4(), by=owner, reason="duplicate", note="twice", amount=100).rows
     Order.objects.update(attention="Nobody knows why.")
-    who = f"o…@example.com (user {owner.pk})"
-    assert f"By hand: access suspended, the whole order: stolen card – {who}" in told(order)
+    assert f"By hand: access suspended, the whole order: stolen card – {owner.email}" in told(order)
     assert steps(order)[:3] == [
         ("Nobody knows why. Remove the cause, then press “Replay”.", True, None),
         ("Access is suspended by hand. It stays so until somebody presses “Restore”.", False, None),
         ("$1.00 is on its way back; Stripe is asked again by:", False, asked.next_attempt_at),
     ]
+
+
+def test_people_who_did_something_are_named_as_long_as_they_exist(owner: Any, paid: Callable[..., Order]) -> None:
+    """What is stored is kept for good, so it names nobody."""
+    order = paid()
+    holds.place(order.pk, key=uuid.uuid4(), by=owner, reason="stolen card")
+    [stored] = order.timeline.filter(kind="by_hand").values_list("detail", flat=True)
+    assert stored.endswith(f"– o…@example.com (user {owner.pk})")
+    assert f"By hand: {stored}" not in told(order)
+    Hold.objects.update(placed_by=None)
+    owner.delete()
+    assert f"By hand: {stored}" in told(order)
 
 
 def test_finished_orders_need_nothing() -> None:

@@ -169,7 +169,7 @@ def test_reference_is_read_as_people_type_it() -> None:
     order = paid_order()
     run(f" {order.reference.lower()} ")
     assert order.deliveries.count() == 2
-    with pytest.raises(CommandError, match="there is no order NOSUCH"):
+    with pytest.raises(CommandError, match="There is no order NOSUCH"):
         run("NOSUCH")
 
 

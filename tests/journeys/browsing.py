@@ -17,6 +17,9 @@ SERIOUS = {"serious", "critical"}
 # No style sheets read ahead: of one with @import, as the admin's, axe makes inline ones, which our policy blocks.
 LIGHT: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}
 DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+TOO_WIDE = """[...document.querySelectorAll("#changelist .results, .tabular .module, .desk-table")]
+    .filter(box => box.scrollWidth > box.clientWidth)
+    .map(box => `${box.id || box.className} is ${box.scrollWidth} of ${box.clientWidth} px`)"""
 DARK = {**LIGHT, "runOnly": ["color-contrast"]}  # the dark differs in nothing but its colours
 
 
@@ -88,6 +91,17 @@ def keep(page: Page, name: str) -> None:
     page.emulate_media(color_scheme="light")
     page.set_viewport_size(WIDE)
     assert too_wide <= 0, f"{name} is {too_wide} px too wide for a phone"
+
+
+def hidden_columns(page: Page) -> list[str]:
+    """Tables of the admin that somebody would have to scroll sideways to see whole, wide and on a phone."""
+    found = []
+    for size in (WIDE, PHONE):
+        page.set_viewport_size(size)
+        page.evaluate(DRAWN)
+        found += [f"{size['width']}: {box}" for box in page.evaluate(TOO_WIDE)]
+    page.set_viewport_size(WIDE)
+    return found
 
 
 def sticking_out(page: Page) -> list[int]:

@@ -53,7 +53,9 @@ def test_f56_the_owner_publishes_a_shopper_buys_and_keeps_it_when_it_is_withdraw
     keep(page, "admin")
     page.goto(f"{shop.url}/admin/catalog/product/add/")
     describe(page, name="Paper Lamps")
-    expect(field(page, "Name in the address")).to_have_value("paper-lamps")  # the admin's own script runs under our policy
+    expect(field(page, "Name in the address")).to_have_value(
+        "paper-lamps"
+    )  # the admin's own script runs under our policy
     page.get_by_label("New files").set_input_files(pdf)
     page.get_by_label("Cover image").set_input_files(cover)
     keep(page, "admin-product")
