@@ -9,9 +9,9 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0009_words_for_people"),
+        ("catalog", "0010_words_for_people"),
         ("fulfillment", "0011_roles"),
-        ("orders", "0009_words_for_people"),
+        ("orders", "0010_words_for_people"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

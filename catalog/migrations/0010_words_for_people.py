@@ -10,7 +10,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0008_product_views"),
+        ("catalog", "0009_former_slugs_and_drafts_at_any_price"),
     ]
 
     operations = [

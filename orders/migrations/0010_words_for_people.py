@@ -9,8 +9,8 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("catalog", "0009_words_for_people"),
-        ("orders", "0008_daily_figures"),
+        ("catalog", "0010_words_for_people"),
+        ("orders", "0009_lists_of_few"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
