@@ -142,7 +142,7 @@ SELLERS = f"""
             coalesce(sum(bought) FILTER (WHERE daily.day >= since.day), 0)::bigint AS bought
         FROM {DAILY_PRODUCTS}, since
         WHERE livemode = %(livemode)s AND currency = %(currency)s
-            AND daily.day >= %(first_now)s
+            AND daily.day >= %(first_now)s AND date_trunc(%(unit)s, daily.day::timestamp)::date <= %(running)s
         GROUP BY product_id ORDER BY revenue DESC, units DESC, product_id LIMIT {BEST}
     )
     SELECT product.id, product.name, best.units, best.revenue, best.bought, coalesce((

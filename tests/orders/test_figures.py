@@ -293,6 +293,15 @@ def columns(model: Any) -> list[str]:
     return [field.attname for field in model._meta.fields if field.attname != "id"]
 
 
+@pytest.mark.parametrize("unit", ["day", "week", "month"])
+def test_order_of_a_unit_that_has_not_begun_is_in_no_figure(unit: str) -> None:
+    """Clocks disagree: Stripe's may be past midnight already."""
+    summarize.summarize()
+    sold(ProductFactory(price=1000), noon(-40))
+    found = read(unit)
+    assert (found.so_far, found.sources, found.best) == (Sums(), {}, [])
+
+
 def test_missing_mark_is_made_good_by_the_night() -> None:
     """A trigger may be switched off, by a restore for example."""
     order = sold(ProductFactory(price=1000), noon(20))
