@@ -32,7 +32,7 @@ admin.site.unregister(EmailAddress)
 class UserCreationForm(forms.ModelForm):
     """A colleague needs no password: whoever has the mailbox signs in with a mailed code."""
 
-    email = AddressField()
+    email = AddressField(label=_("E-mail address"))
 
     class Meta:
         model = User

@@ -62,7 +62,7 @@ class Difference(models.Model):
 
     class Meta:
         verbose_name = _("difference")
-        verbose_name_plural = _("books")  # what the page of its admin is called
+        verbose_name_plural = _("bookkeeping")  # what the page of its admin is called
         constraints = (
             models.UniqueConstraint(
                 fields=("kind", "subject"), name="difference_open_once", condition=Q(resolved_at__isnull=True)

@@ -49,7 +49,7 @@ class DifferenceAdmin(ReadOnly, admin.ModelAdmin):
         resolved = rows.filter(livemode=stripe_api.is_live(), resolved_at__isnull=False).order_by("-resolved_at")
         context = {
             **self.admin_site.each_context(request),
-            "title": _("Books"),
+            "title": _("Bookkeeping"),
             "opts": self.opts,
             "checks": _checks(),
             "number_open": is_open.count(),

@@ -1,5 +1,6 @@
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib.admin import apps as admin_apps
 
 
 class StorefrontConfig(AppConfig):
@@ -12,3 +13,8 @@ class StorefrontConfig(AppConfig):
             from storefront import sentry
 
             sentry.start(settings.SENTRY_DSN)
+
+
+class DeskConfig(admin_apps.AdminConfig):
+    default = False  # of this module, which is the app above
+    default_site = "storefront.desk.Desk"

@@ -115,7 +115,7 @@ def _books(now: datetime) -> Iterator[Part]:
     differ = len(cases) - unchecked
     said = [ngettext("%(n)s difference", "%(n)s differences", differ) % {"n": differ}] if differ else []
     said += [_("not compared lately")] if unchecked else []
-    yield Part(_("Books"), BAD if cases else GOOD, ", ".join(said) or _("no difference"), page)
+    yield Part(_("Bookkeeping"), BAD if cases else GOOD, ", ".join(said) or _("no difference"), page)
 
 
 def _processes(_now: datetime) -> Iterator[Part]:

@@ -34,7 +34,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterModelOptions(
             name="difference",
-            options={"verbose_name": "difference", "verbose_name_plural": "books"},
+            options={"verbose_name": "difference", "verbose_name_plural": "bookkeeping"},
         ),
         migrations.AlterModelOptions(
             name="download",

@@ -25,8 +25,10 @@ from tests.factories import OrderFactory, ProductFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
 
-EVERY_PART = ["Events of Stripe", "Deliveries", "Attention", "Disputes", "Compared with Stripe", "Books", "Processes",
-              "Files"]  # fmt: skip
+EVERY_PART = [
+    "Events of Stripe", "Deliveries", "Attention", "Disputes", "Compared with Stripe", "Bookkeeping", "Processes",
+    "Files",
+]  # fmt: skip
 
 
 @pytest.fixture
@@ -74,7 +76,7 @@ def test_staff_see_the_parts_of_the_lists_that_they_may_see(somebody: Callable[.
     assert list(parts(page(somebody()))) == []
     assert list(parts(page(somebody("view_order")))) == ["Attention", "Disputes"]
     assert list(parts(page(somebody("view_stripeevent")))) == ["Events of Stripe", "Deliveries", "Processes"]
-    assert list(parts(page(somebody("view_difference")))) == ["Compared with Stripe", "Books"]
+    assert list(parts(page(somebody("view_difference")))) == ["Compared with Stripe", "Bookkeeping"]
     assert list(parts(page(somebody("view_product")))) == ["Files"]
 
 
@@ -380,3 +382,11 @@ def test_beat_counts_the_days_and_looks_at_the_storage(settings: Settings) -> No
     tasks.summarize_lately(*schedule["summarize 40 days"]["args"])
     assert figures.read("day").total.revenue == 1000
     assert schedule["look at the storage"]["task"] == tasks.look_at_storage.name
+
+
+def test_menu_begins_with_what_is_done_all_day_in_plain_words(desk: Client) -> None:
+    menu = desk.get("/admin/").context["app_list"]
+    assert [str(app["name"]) for app in menu] == [
+        "Orders", "Customers and delivery", "Catalog", "Users", "Roles", "Passkeys and second factors",
+    ]  # fmt: skip
+    assert [str(model["name"]) for model in menu[-2]["models"]] == ["Roles"]

@@ -131,7 +131,7 @@ def test_difference_without_an_order_shows_its_session(smtp: World, admin_client
 
 def test_books_stand_in_the_index_of_the_admin(admin_client: Client) -> None:
     for path in ("/admin/", "/admin/fulfillment/"):
-        assert f'<a href="{PAGE}">Books</a>' in admin_client.get(path).content.decode()
+        assert f'<a href="{PAGE}">Bookkeeping</a>' in admin_client.get(path).content.decode()
 
 
 def test_button_leaves_who_pressed_it_in_the_history_of_the_order(smtp: World, admin_user: User) -> None:
