@@ -1,10 +1,14 @@
 """The people at the desk, and an order for them to work on."""
 
+import importlib
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.apps import apps
 from django.contrib.auth.models import Permission
+from django.db import connection
 from django.test import Client
 
 from accounts.models import MailChoice, SignIn, User
@@ -92,3 +96,23 @@ def walked(world: World) -> Shop:
         mend="person",
     )  # fmt: skip
     return found
+
+
+@pytest.fixture
+def roles() -> Any:
+    return importlib.import_module("fulfillment.migrations.0011_roles")
+
+
+@pytest.fixture
+def give(roles: Any) -> Callable[[], None]:
+    def run() -> None:
+        with connection.schema_editor(atomic=False) as editor:
+            roles.give_roles(apps, editor)
+
+    return run
+
+
+@pytest.fixture
+def roles_are_there(db: None, give: Callable[[], None]) -> None:
+    """A test that commits has all tables emptied after it, and the rows of migrations go with the others."""
+    give()

@@ -99,7 +99,7 @@ def _named(model: type[models.Model]) -> Iterator[str]:
 
 
 @pytest.fixture
-def german(walked: Shop) -> Client:
+def german(walked: Shop, roles_are_there: None) -> Client:
     """The owner's browser. The names of categories, tags, roles and permissions are rows, which nobody translates."""
     Category.objects.update(name="Kunst")
     Tag.objects.update(name="Papier")

@@ -1,6 +1,5 @@
 """Every page of the admin × every role, by looking and by sending: a page without a row in the table fails here."""
 
-import importlib
 import re
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +18,7 @@ from tests.desk.test_who_may import dump
 from tests.factories import UserFactory
 from tests.storefront.addresses import Address, Shop, every_address
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("roles_are_there")]
 
 # Who may: E an editor, S support, O an owner, each by the role alone; a superuser may whatever anybody may, and A is
 # for superusers alone. "" is for what nobody does there, "405" for what the page does not know.
@@ -103,26 +102,6 @@ def row_of(name: str) -> tuple[str, str]:
     look, add, change, delete = MODELS[model]
     pages = {"changelist": (look, look), "history": (look, look), "change": (look, change)}
     return {**pages, "add": (add, add), "delete": (delete, delete)}[page]
-
-
-@pytest.fixture
-def roles() -> Any:
-    return importlib.import_module("fulfillment.migrations.0011_roles")
-
-
-@pytest.fixture
-def give(roles: Any) -> Callable[[], None]:
-    def run() -> None:
-        with connection.schema_editor(atomic=False) as editor:
-            roles.give_roles(apps, editor)
-
-    return run
-
-
-@pytest.fixture(autouse=True)
-def _roles_are_there(db: None, give: Callable[[], None]) -> None:
-    """A test that commits has all tables emptied after it, and the rows of migrations go with the others."""
-    give()
 
 
 @pytest.fixture

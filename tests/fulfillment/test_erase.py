@@ -111,7 +111,7 @@ def test_access_has_ended_everywhere(order: Order, bob: User, client: Client) ->
         assert browser.get(f"/orders/{order.reference}/").status_code == 404
         assert browser.get(f"/orders/{order.reference}/receipt/").status_code == 404
     assert not held(Actor(references=references, link=order.reference)).exists()
-    with pytest.raises(ResendRefused, match="made anonymous"):
+    with pytest.raises(ResendRefused, match="asked to be forgotten"):
         resend_order(order.reference, door="resend")
 
 

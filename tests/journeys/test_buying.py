@@ -158,7 +158,7 @@ def test_a_free_product_joins_the_library_of_whoever_is_signed_in(page: Page, sh
 def test_f19_a_payment_link_delivers_by_mail(page: Page, shop: Shop, tmp_path: Path) -> None:
     page.goto(shop.world_url)
     form = page.locator("form[action*='act/link']")
-    form.get_by_label("Name in the address").fill("rescue-your-houseplants")
+    form.get_by_label("Slug").fill("rescue-your-houseplants")
     form.get_by_label("Amount").fill("950")
     form.get_by_role("button").click()
     page.locator("#links article", has_text="rescue-your-houseplants").get_by_role("link", name="Open").click()
