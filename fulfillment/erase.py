@@ -15,7 +15,8 @@ from fulfillment.delivery_models import Delivery
 from fulfillment.models import Download, Entitlement, StripeEvent
 from fulfillment.news_models import News
 from orders.billing_models import Billing
-from orders.models import Order, OrderQuerySet, RefundRequest, new_nobody
+from orders.models import Order, OrderQuerySet, new_nobody
+from orders.refund_models import RefundRequest
 
 
 class EraseRefused(Exception):

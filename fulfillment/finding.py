@@ -11,7 +11,8 @@ from accounts.addresses import normalize
 from fulfillment import inbox
 from fulfillment.delivery_models import Delivery
 from fulfillment.models import StripeEvent
-from orders.models import REFERENCE_ALPHABET, Order, OrderQuerySet, RefundRequest, is_reference
+from orders.models import REFERENCE_ALPHABET, Order, OrderQuerySet, is_reference
+from orders.refund_models import RefundRequest
 
 LONGEST = 254  # characters, as long as an address
 SHORTEST_ADDRESS, SHORTEST_REFERENCE = 3, 6  # beginnings that are looked for: shorter ones fit too many

@@ -16,7 +16,8 @@ from catalog import money
 from fulfillment import admin_pages
 from fulfillment.refunding import carry_out
 from orders import refunds
-from orders.models import Order, RefundRequest
+from orders.models import Order
+from orders.refund_models import RefundRequest
 
 PERMISSION = "orders.refund_order"
 ALL, LINES, AMOUNT = "all", "lines", "amount"

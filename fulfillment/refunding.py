@@ -4,7 +4,7 @@ import logging
 
 from fulfillment.fulfill import fulfill
 from orders import refunds, stripe_api
-from orders.models import RefundRequest
+from orders.refund_models import RefundRequest
 
 log = logging.getLogger(__name__)
 

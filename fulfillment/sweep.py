@@ -19,7 +19,8 @@ from fulfillment.delivery_models import Delivery
 from fulfillment.fulfill import fulfill
 from fulfillment.models import StripeEvent
 from orders import checkout, payments, refunds, stripe_api
-from orders.models import Order, RefundRequest
+from orders.models import Order
+from orders.refund_models import RefundRequest
 from storefront import trace
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.models import Download, StripeEvent
 from fulfillment.story import first_downloads
 from orders.history import named_in_full, recorded
-from orders.models import Order, RefundRequest, TimelineEntry
+from orders.models import Order, TimelineEntry
+from orders.refund_models import RefundRequest
 
 Kind = TimelineEntry.Kind
 

@@ -14,7 +14,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from catalog import money
-from orders.models import Order, OrderLine, RefundRequest
+from orders.models import Order, OrderLine
+from orders.refund_models import RefundRequest
 from orders.stripe_desk import dashboard_address
 
 

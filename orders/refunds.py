@@ -17,7 +17,8 @@ from accounts.models import User
 from catalog import money
 from orders import stripe_api, stripe_desk
 from orders.history import by_hand, recorded
-from orders.models import Order, OrderLine, RefundRequest
+from orders.models import Order, OrderLine
+from orders.refund_models import RefundRequest
 
 log = logging.getLogger(__name__)
 

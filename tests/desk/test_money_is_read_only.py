@@ -9,7 +9,8 @@ from django.test import Client
 
 from fulfillment.delivery_models import Delivery
 from fulfillment.models import Entitlement
-from orders.models import Order, OrderLine, RefundRequest, TimelineEntry
+from orders.models import Order, OrderLine, TimelineEntry
+from orders.refund_models import RefundRequest
 
 pytestmark = pytest.mark.django_db
 

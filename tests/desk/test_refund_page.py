@@ -9,7 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from fulfillment.models import Entitlement
-from orders.models import Order, RefundRequest
+from orders.models import Order
+from orders.refund_models import RefundRequest
 from sandbox.world.server import World
 from tests.orders.test_refunds import at_stripe, paid_with_two_lines
 

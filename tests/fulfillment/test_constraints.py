@@ -12,7 +12,8 @@ from django.utils import timezone
 from catalog.models import File
 from fulfillment.delivery_models import Delivery, DeliveryAttempt
 from fulfillment.models import Entitlement, StripeEvent
-from orders.models import Order, OrderLine, RefundRequest
+from orders.models import Order, OrderLine
+from orders.refund_models import RefundRequest
 from tests.factories import OrderFactory, ProductFactory
 
 pytestmark = pytest.mark.django_db

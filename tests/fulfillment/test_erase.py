@@ -23,7 +23,8 @@ from fulfillment.news_models import News
 from fulfillment.resend import ResendRefused, resend_order
 from fulfillment.sweep import sweep
 from orders.billing_models import Billing
-from orders.models import Order, RefundRequest
+from orders.models import Order
+from orders.refund_models import RefundRequest
 from sandbox.world.server import World
 from tests.factories import PDF, OrderFactory, ProductFactory, UserFactory
 from tests.proof.invariants import violations

@@ -17,7 +17,8 @@ from fulfillment.models import Entitlement
 from fulfillment.refunding import carry_out
 from fulfillment.sweep import sweep
 from orders import checkout, refunds, stripe_api, stripe_desk
-from orders.models import Order, RefundRequest
+from orders.models import Order
+from orders.refund_models import RefundRequest
 from sandbox.world.server import World
 from tests.factories import OrderFactory, ProductFactory, UserFactory
 from tests.fulfillment.test_at_once import at_once
