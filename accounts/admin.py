@@ -149,11 +149,13 @@ class UserAdmin(DjangoUserAdmin):
 
 def _leaves_rows(request: HttpRequest, user: User) -> bool:
     """Whether something that nobody deletes would go with the account, so that Django would refuse it at last."""
+    if user.orders.exists() or user.logentry_set.exists():  # before all that would go is read
+        return True
     collector = NestedObjects(using=router.db_for_write(User), origin=[user])
     collector.collect([user])
     kept = (admin.site.get_model_admin(model) for model in collector.data if admin.site.is_registered(model))
     closed = any(not one.has_delete_permission(request) for one in kept if one.model is not User)
-    return closed or bool(collector.protected) or user.logentry_set.exists() or user.orders.exists()
+    return closed or bool(collector.protected)
 
 
 def _may_see_customers(request: HttpRequest) -> bool:

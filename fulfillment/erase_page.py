@@ -18,7 +18,7 @@ from accounts.forms import AddressField
 from fulfillment import admin_pages
 from fulfillment.customer_models import Customer
 from fulfillment.customers import Person
-from fulfillment.erase import Erased, EraseRefused, erase_address
+from fulfillment.erase import EraseRefused, erase_address
 from fulfillment.mail_pages import ReasonForm
 
 PERMISSION = "accounts.delete_user"  # of the roles, the owner's alone
@@ -73,7 +73,7 @@ def erase(model_admin: ModelAdmin, request: HttpRequest, someone: Person) -> Htt
 
 
 @transaction.atomic
-def _erase(request: HttpRequest, email: str, reason: str) -> Erased:
+def _erase(request: HttpRequest, email: str, reason: str) -> None:
     """With an entry in the log that names no address: the log outlives the wish to be forgotten."""
     erased = erase_address(email)
     LogEntry.objects.create(
@@ -83,7 +83,6 @@ def _erase(request: HttpRequest, email: str, reason: str) -> Erased:
         action_flag=DELETION,
         change_message=without_addresses(f"erased {erased}: {reason}"),
     )
-    return erased
 
 
 def _why(refused: EraseRefused) -> str:

@@ -119,7 +119,7 @@ ACTS = (
 class OrderDesk(OrderAdmin):
     change_form_template = "admin/shop/order.html"
     change_list_template = "admin/shop/orders.html"
-    list_display: Any = ("reference", "buyer", "bought", "standing_and_needs", "amount", "begun")
+    list_display = ("reference", "buyer", "bought", "standing_and_needs", "amount", "begun")
     list_filter: ClassVar[Any] = (NeedsFilter, *OrderAdmin.list_filter)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Order]:
@@ -188,7 +188,7 @@ def _context(request: HttpRequest, order: Order) -> dict[str, Any]:
         "moments": timeline.moments(order, seen),
         "steps": timeline.next_steps(order, seen),
         "mails": seen.mails,
-        "mail_failed": timeline.refused_mail(order, seen),
+        "mail_failed": timeline.refused_mail(order, seen.mails),
         "rights": _rights(order) if may("fulfillment.view_entitlement") else [],
         "downloads": _downloads(order) if "downloads" in kinds else [],
     }

@@ -240,7 +240,7 @@ def _of_mails(order: Order, mails: list[Delivery]) -> Iterator[Step]:
             words = {"mail": mail.get_kind_display(), "email": mail.recipient}
             again = _("The mail “%(mail)s” to %(email)s is tried again by:") if mail.attempts else None
             yield Step((again or _("The mail “%(mail)s” to %(email)s goes out by:")) % words, at=mail.next_attempt_at)
-    if refused := _refused(order, mails):
+    if refused := refused_mail(order, mails):
         words = {"email": refused.recipient}
         yield Step(
             _("No mail reaches %(email)s. Ask the buyer for another address and press “Correct the address”.") % words,
@@ -248,12 +248,8 @@ def _of_mails(order: Order, mails: list[Delivery]) -> Iterator[Step]:
         )
 
 
-def refused_mail(order: Order, seen: Seen) -> Delivery | None:
-    """The last mail, if it was given up: as `needs.refused_mails` has it, of what whoever looks may see."""
-    return _refused(order, seen.mails)
-
-
-def _refused(order: Order, mails: list[Delivery]) -> Delivery | None:
+def refused_mail(order: Order, mails: list[Delivery]) -> Delivery | None:
+    """The last of the order's mails, if it was given up: as `needs.refused_mails` has it."""
     last = next((mail for mail in reversed(mails) if mail.state != Delivery.State.WITHDRAWN), None)
     return last if last and last.state == Delivery.State.GAVE_UP and not order.erased_at else None
 

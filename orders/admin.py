@@ -85,7 +85,6 @@ class RefundedFilter(admin.SimpleListFilter):
 
 
 class OrderAdmin(ReadOnly, admin.ModelAdmin):
-    list_display: Any = ("reference", "email", "bought", "standing", "amount", "created_at")
     list_filter: ClassVar[Any] = ("state", RefundedFilter, "dispute", "source", "livemode")
     view_on_site = False  # an order's own page is its buyer's
     search_fields = ("=reference",)  # fulfillment.finding looks for more

@@ -17,6 +17,7 @@ from orders.facts import CheckoutSession, Dispute, Facts, ListedSession, NewSess
 from orders.sites import is_marked
 
 SIGNATURE_TOLERANCE = 300  # seconds, https://docs.stripe.com/webhooks#replay-attacks
+STRIPE = "https://api.stripe.com"
 API_VERSION = str(stripe.api_version)  # what this release of the library speaks, and so what we read
 TYPES_AT_ONCE = 20  # event types that one request may name
 SESSION_ID = re.compile(r"cs_(test|live)_[A-Za-z0-9]{1,200}", re.ASCII)

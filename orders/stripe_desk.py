@@ -8,9 +8,16 @@ from django.conf import settings
 from orders.disputes import Case
 from orders.facts import Refund
 from orders.models import Order
-from orders.stripe_api import Patience, RequestChanged, StripeRefused, StripeUnavailable, all_rows, ask, refund_of
-
-STRIPE = "https://api.stripe.com"
+from orders.stripe_api import (
+    STRIPE,
+    Patience,
+    RequestChanged,
+    StripeRefused,
+    StripeUnavailable,
+    all_rows,
+    ask,
+    refund_of,
+)
 
 
 def dashboard_address(order: Order) -> str:

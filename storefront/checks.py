@@ -9,14 +9,13 @@ from django.core.checks import CheckMessage, Error, Tags, register
 
 from orders import stripe_api
 
-STRIPE = "https://api.stripe.com"
 PLACEHOLDERS = ("whsec_", "whsec_...", "whsec_…", "whsec_changeme", "changeme")
 
 
 @register(Tags.security)
 def stripe_base_matches_key(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """A live key is told to nobody but Stripe; a stand-in for Stripe must be on this machine."""
-    if settings.STRIPE_API_BASE == STRIPE:
+    if settings.STRIPE_API_BASE == stripe_api.STRIPE:
         return []
     if stripe_api.is_live():
         return [

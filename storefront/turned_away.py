@@ -9,20 +9,12 @@ from django.urls import reverse
 from django.views import defaults
 
 from accounts.models import User
-from fulfillment import erase_page, evidence_page, give_pages, hold_pages, mail_pages, refund_page, replay_pages
+from fulfillment import erase_page, give_pages, mail_pages, order_admin, replay_pages
 
 # What the pages beside Django's own four ask for.
 ACTS = {
-    "orders_order_mail": mail_pages.PERMISSION,
-    "orders_order_links": mail_pages.PERMISSION,
-    "orders_order_address": mail_pages.PERMISSION,
-    "orders_order_refund": refund_page.PERMISSION,
-    "orders_order_evidence": evidence_page.PERMISSION,
-    "orders_order_replay": replay_pages.PERMISSION,
+    **{f"orders_order_{act.name}": act.permission for act in order_admin.ACTS},
     "orders_order_give": give_pages.PERMISSION,
-    "orders_order_grant": give_pages.PERMISSION,
-    "orders_order_suspend": hold_pages.PERMISSION,
-    "orders_order_restore": hold_pages.PERMISSION,
     "fulfillment_customer_mail": mail_pages.PERMISSION,
     "fulfillment_customer_erase": erase_page.PERMISSION,
     "fulfillment_stripeevent_replay": replay_pages.PERMISSION,

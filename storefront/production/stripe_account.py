@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from django.conf import settings
 
 from orders import stripe_api, stripe_setup
-from storefront.checks import STRIPE
 from storefront.production.lines import Line, brief, ok, warning, wrong
 
 KEYS = "https://dashboard.stripe.com/apikeys"
@@ -34,7 +33,7 @@ def _mode() -> Line:
     name, key = "stripe mode", settings.STRIPE_SECRET_KEY
     if not key.startswith(("sk_", "rk_")):
         return wrong(name, "the key is no secret or restricted one", f"STRIPE_SECRET_KEY is the sk_… or rk_… of {KEYS}")
-    if settings.STRIPE_API_BASE != STRIPE:
+    if settings.STRIPE_API_BASE != stripe_api.STRIPE:
         return wrong(name, f"{settings.STRIPE_API_BASE} stands in for Stripe", "Remove STRIPE_API_BASE.")
     if stripe_api.is_live() and (settings.DEBUG or not settings.HTTPS):
         return wrong(
