@@ -17,6 +17,12 @@ from tests.steps import GUEST
 
 pytestmark = pytest.mark.django_db
 
+# One mail that was sent for each order that has none.
+FILL_MAILS = """
+    INSERT INTO fulfillment_delivery (order_id, kind, seq, recipient, state, attempts, sent_at)
+    SELECT id, 'order', 1, email, 'sent', 1, now() FROM orders_order
+    WHERE NOT EXISTS (SELECT FROM fulfillment_delivery WHERE order_id = orders_order.id)"""
+
 
 def mailed(order: Order, *states: str) -> Order:
     for seq, state in enumerate(states, 1):
@@ -76,7 +82,9 @@ def test_lists_of_few_are_found_by_their_own_index(desk: Client, query: str, ind
     mailed(paid(attention="Nobody knows why."), "gave_up")
     with connection.cursor() as cursor:
         cursor.execute(FILL, [20_000])
-        cursor.execute("ANALYZE orders_order")
+        cursor.execute(FILL_MAILS)
+        # Both, by hand: whether autovacuum has looked at them by now is anybody's guess, and the plan goes by it.
+        cursor.execute("ANALYZE orders_order, fulfillment_delivery")
     with CaptureQueriesContext(connection) as captured:
         assert desk.get(f"/admin/orders/order/?{query}").status_code == 200
     [rows] = [

@@ -12,6 +12,7 @@ from tests.journeys.test_admin import sign_in_as_owner
 
 pytestmark = pytest.mark.browser
 
+BUYER = "long@example.com"
 LONG = f"{'a-very-long-name-of-a-mailbox' * 2}@mail.some-long-host-of-a-large-company.example.com"
 ROWS = f"""
     INSERT INTO fulfillment_stripeevent (event_id, type, object_id, livemode, account, api_version, endpoint, state,
@@ -19,12 +20,13 @@ ROWS = f"""
     VALUES ('evt_{"1Qx9ZkLq" * 4}', 'customer.subscription.pending_update_expired', 'cs_test_{"b1Qx9ZkLq" * 6}', false,
         '', '', '', 'ignored', '{"this session is another application’s: it has no reference of this shop, " * 3}', 1,
         '', now(), now());
-    UPDATE orders_order SET email = '{LONG}', attention = '{"Nobody knows which product this is. " * 4}';
-    UPDATE fulfillment_delivery SET recipient = '{LONG}';
-    UPDATE fulfillment_entitlement SET email = '{LONG}' WHERE user_id IS NULL;
+    UPDATE fulfillment_delivery SET recipient = '{LONG}' WHERE recipient = '{BUYER}';
+    UPDATE fulfillment_entitlement SET email = '{LONG}' WHERE email = '{BUYER}';
+    UPDATE orders_order SET email = '{LONG}', attention = '{"Nobody knows which product this is. " * 4}'
+        WHERE email = '{BUYER}';
     INSERT INTO fulfillment_download (entitlement_id, file_id, via, address, agent, started_at, last_at, ranges, bytes)
     SELECT right_of.id, file.id, 'link', '2001:db8:1234:5678:9abc:def0:1234:5678', '', now(), now(), 7, 123456789012
-    FROM fulfillment_entitlement AS right_of, catalog_file AS file LIMIT 3"""  # noqa: S608 - made of our own texts alone
+    FROM fulfillment_entitlement AS right_of, catalog_file AS file WHERE right_of.email = '{LONG}' LIMIT 3"""  # noqa: S608 - made of our own texts alone
 LISTS = (
     "fulfillment/stripeevent", "fulfillment/delivery", "fulfillment/download", "fulfillment/entitlement",
     "orders/order",
@@ -32,8 +34,8 @@ LISTS = (
 
 
 def test_lists_of_long_rows_do_not_scroll_sideways(page: Page, shop: Shop) -> None:
-    steps.buy_as_guest(page, shop, "Slow Bread", email="long@example.com")
-    shop.wait_mail("long@example.com", saying="Your files are here")
+    steps.buy_as_guest(page, shop, "Slow Bread", email=BUYER)
+    shop.wait_mail(BUYER, saying="Your files are here")
     named = environ.Env.db_url_config(shop.settings()["DATABASE_URL"])
     with psycopg.connect(host=named["HOST"], dbname=named["NAME"], user=named["USER"], autocommit=True) as database:
         database.execute(ROWS)
