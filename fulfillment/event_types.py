@@ -14,6 +14,8 @@ class By(enum.Enum):
     PAYMENT = "something that names the PaymentIntent: a charge, refund, dispute or warning"
 
 
+# Stripe sends it for each sale, beside the session's own event.
+PAYMENT_SUCCEEDED = "payment_intent.succeeded"
 # The issuer tells of a fraud before there is a dispute. Nothing follows for the order; a person may want to refund it.
 FRAUD_WARNING = "radar.early_fraud_warning.created"
 
@@ -22,7 +24,7 @@ LEADS: dict[str, By] = {
     "checkout.session.async_payment_succeeded": By.SESSION,
     "checkout.session.async_payment_failed": By.SESSION,
     "checkout.session.expired": By.SESSION,
-    "payment_intent.succeeded": By.INTENT,
+    PAYMENT_SUCCEEDED: By.INTENT,
     "payment_intent.payment_failed": By.INTENT,
     "payment_intent.canceled": By.INTENT,
     # A payment that failed after the checkout was complete may be tried again: then it is on its way once more.

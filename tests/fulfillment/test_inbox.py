@@ -14,7 +14,7 @@ from fulfillment.models import StripeEvent
 from orders.models import Order
 from sandbox.world.server import World
 from tests.factories import ProductFactory
-from tests.steps import begin_checkout, buy, events, post_event, report
+from tests.steps import DELIVERED, begin_checkout, buy, events, post_event, report, states
 
 pytestmark = pytest.mark.django_db
 
@@ -132,6 +132,41 @@ def test_f45_refund_before_completed_finds_its_session_at_stripe(world: World, c
     assert inbox.handle(StripeEvent.objects.get().event_id) is True
     order.refresh_from_db()
     assert (order.state, order.refunded) == ("paid", 1250)
+
+
+def test_payments_own_event_asks_stripe_nothing_once_the_order_is_paid(
+    world: World, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    order = buy(world, client, ProductFactory())
+    report(world, client, "checkout.session.completed", "payment_intent.succeeded")
+    asked = []
+    for event in StripeEvent.objects.order_by("type"):
+        caplog.clear()
+        with caplog.at_level("INFO", "stripe"):
+            assert inbox.handle(event.event_id) is True
+        asked.append(sum("Request to Stripe api" in record.getMessage() for record in caplog.records))
+    assert (asked, states(order)) == ([1, 0], DELIVERED)
+
+
+def test_payments_own_event_is_enough_where_the_sessions_is_lost(world: World, client: Client) -> None:
+    order = buy(world, client, ProductFactory())
+    report(world, client, "payment_intent.succeeded")
+    assert inbox.handle(StripeEvent.objects.get().event_id) is True
+    assert states(order) == DELIVERED
+
+
+@pytest.mark.parametrize("state, attention", [("processing", ""), ("failed", ""), ("paid", "Paid too little.")])
+def test_payments_own_event_asks_stripe_while_anything_is_open(
+    world: World, client: Client, state: str, attention: str
+) -> None:
+    order = buy(world, client, ProductFactory())
+    intent_id = events(world, "payment_intent.succeeded")[0]["data"]["object"]["id"]
+    Order.objects.filter(pk=order.pk).update(
+        state=state, attention=attention, stripe_payment_intent_id=intent_id, paid_at=timezone.now()
+    )
+    report(world, client, "payment_intent.succeeded")
+    assert inbox.handle(StripeEvent.objects.get().event_id) is True
+    assert (*states(order), order.attention) == (*DELIVERED, "")
 
 
 def test_f19_payment_that_no_session_made_is_ignored(world: World) -> None:

@@ -180,10 +180,10 @@ WORK = (
         edits=(
             Edit(
                 "fulfillment/inbox.py",
-                '    outcome = fulfill(session_of(event), door="webhook")\n',
+                '    outcome = fulfill(session_id, door="webhook")\n',
                 "    import dataclasses\n\n"
                 "    from fulfillment.converge import converge\n\n"
-                "    session_id, said = session_of(event), _object(json.loads(bytes(event.body)))\n"
+                "    said = _object(json.loads(bytes(event.body)))\n"
                 "    seen, facts = Order.objects.facts_version(session_id), stripe_api.fetch_facts(session_id)\n"
                 "    if event_types.LEADS.get(event.type) is By.SESSION:\n"
                 '        believed = {key: said[key] for key in ("status", "payment_status")}\n'
