@@ -54,7 +54,7 @@ def test_webhook_delay_holds_the_event_back(hooked: World, listener: Listener) -
     began = time.monotonic()
     expired(hooked)
     assert hooked.quiet()
-    assert 0.3 <= time.monotonic() - began < 1.5
+    assert 0.3 <= time.monotonic() - began < 5
     assert listener.types == ["checkout.session.expired"]
 
 
@@ -121,16 +121,16 @@ def test_error_after_the_work_hides_a_session(world: World) -> None:
 
 
 def test_timeout_holds_the_answer_and_nobody_else(world: World) -> None:
-    fault(world, "api", "timeout", seconds=0.4, count=1)
+    fault(world, "api", "timeout", seconds=1.5, count=1)
     began, answers = time.monotonic(), []
     held = threading.Thread(target=lambda: answers.append(call(world, "POST", PATH, session_pairs())[0]))
     held.start()
     while not world.control("ledger")["sessions"]:
         time.sleep(0.005)
     call(world, "GET", "/v1/account")
-    assert time.monotonic() - began < 0.4
+    assert time.monotonic() - began < 1.5
     held.join()
-    assert (answers, time.monotonic() - began >= 0.4) == ([200], True)
+    assert (answers, time.monotonic() - began >= 1.5) == ([200], True)
 
 
 def test_stale_read_shows_what_was_before_the_change(
