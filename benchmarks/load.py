@@ -11,7 +11,7 @@ import select
 import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -71,12 +71,13 @@ def drive(lines: list[Line], requests: list[bytes], *, seconds: float, rate: flo
     for number in by_number:
         poll.register(number, select.EPOLLIN)
     due: Iterator[float] = (began + n / rate for n in count()) if rate else iter(lambda: began, None)
-    waiting, free = iter(zip(requests, due, strict=False)), list(lines)
+    # Each in its turn: the server closes a connection over which nothing comes for ten seconds.
+    waiting, free = iter(zip(requests, due, strict=False)), deque(lines)
     upcoming = next(waiting, None)
     while upcoming or len(free) < len(lines):
         now = time.perf_counter()
         while upcoming and free and upcoming[1] <= now:
-            send(free.pop(), upcoming[0], upcoming[1] if rate else now)
+            send(free.popleft(), upcoming[0], upcoming[1] if rate else now)
             upcoming = next(waiting, None) if now < began + seconds or rate else None
         pause = max(0.0, upcoming[1] - now) if upcoming and free else TIMEOUT
         ready = poll.poll(pause)
