@@ -75,7 +75,7 @@ def _figures(request: HttpRequest, found: Figures) -> dict[str, Any]:
         "tiles": tiles.tiles(found),
         "so_far": so_far,
         "so_far_revenue": money.display(found.so_far.revenue, code),
-        "so_far_orders": tiles.number(found.so_far.sales),
+        "so_far_orders": tiles.orders(found.so_far.sales),
         "so_far_refunded": money.display(found.so_far.refunded, code) if found.so_far.refunded else "",
         "charts": [_revenue(found, str(running)), _orders(found, str(running))],
         "best": [_seller(request, each, code) for each in found.best],

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from babel.numbers import format_decimal, format_percent
-from django.utils.translation import get_language, to_locale
+from django.utils.translation import get_language, ngettext, to_locale
 from django.utils.translation import gettext as _
 
 from catalog import money
@@ -56,17 +56,24 @@ def tiles(found: Figures) -> list[Tile]:
         Tile(
             _("Conversion"),
             rate(found.looks),
-            _("%(bought)s orders, %(views)s views")
-            % {"bought": number(found.looks.bought), "views": number(found.looks.views)},
+            f"{orders(found.looks.bought)}, {_views(found.looks.views)}",
             rate(found.looks_before),
             *_change_of_rate(found.looks, found.looks_before),
         ),
     ]
 
 
+def orders(count: int) -> str:
+    return ngettext("%(n)s order", "%(n)s orders", count) % {"n": number(count)}
+
+
+def _views(count: int) -> str:
+    return ngettext("%(n)s view", "%(n)s views", count) % {"n": number(count)}
+
+
 def _refunds(now: Sums) -> str:
     share = percent(now.refunded / now.revenue) if now.revenue else percent(0)
-    said = _("%(share)s of the revenue, %(orders)s orders") % {"share": share, "orders": number(now.refunds)}
+    said = _("%(share)s of the revenue, %(orders)s") % {"share": share, "orders": orders(now.refunds)}
     disputed = _("disputed: %(orders)s") % {"orders": number(now.disputes)}
     return f"{said}; {disputed}" if now.disputes else said
 

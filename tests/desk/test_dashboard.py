@@ -139,9 +139,10 @@ def test_tiles_say_the_figures_and_what_they_were(desk: Client) -> None:
         "Conversion": ("2.0%", "4.0%", "−50%", "down"),
     }
     assert tiles["Revenue"].note == "$35.00 kept after refunds and disputes"
-    assert tiles["Refunds"].note == "12.5% of the revenue, 1 orders"
+    assert tiles["Refunds"].note == "12.5% of the revenue, 1 order"
     assert tiles["Orders"].note == "and 1 that cost nothing"
-    assert "$7.00 from 1 orders" in page(desk)
+    assert tiles["Conversion"].note == "4 orders, 200 views"
+    assert "$7.00 from 1 order\n" in page(desk)
 
 
 @pytest.mark.parametrize(
