@@ -10,7 +10,7 @@ from typing import Any
 from celery import Celery, signals
 from django.db import close_old_connections, transaction
 
-from storefront import trace
+from storefront import broker, trace
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "storefront.settings")
 
@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 WAKE_EVERY = 0.1  # seconds between the wake-ups of one process; one serves all rows that came in between
 
+broker.mend_places()
 app = Celery("storefront")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

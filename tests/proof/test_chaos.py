@@ -1,17 +1,22 @@
 """A short chaos run, and what holds whatever becomes of the broker. The long run is `make chaos`."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kombu import Queue
 
 from sandbox.parts import PROJECT
 from sandbox.process import running
+from storefront.celery import app
 from tests.proof.brokers import BrokerMissing, find_broker
 from tests.proof.chaos_plan import BUYERS, FAULTS, make_plan
 from tests.proof.proxy import Proxy, running_proxy
@@ -128,6 +133,24 @@ def test_f8_broker_that_freezes_under_an_open_connection(broker: tuple[Any, Prox
         process.wait(60)
     assert len(lines) == 5
     assert max(map(float, lines)) < 1.5
+
+
+def test_f8_worker_hears_again_after_an_acknowledgement_that_got_no_answer(broker: tuple[Any, Proxy]) -> None:
+    """It may hold one message at a time, and the broker fell silent while it had one."""
+    found, proxy = broker
+    heard: list[Any] = []
+    with app.connection_for_read(found.url(proxy.port)) as connection:
+        queue = Queue(f"deaf-{uuid.uuid4().hex}", auto_delete=True)
+        publish = partial(connection.Producer().publish, routing_key=queue.name, declare=[queue])
+        with connection.Consumer(queue, on_message=heard.append, prefetch_count=1):
+            publish("first")
+            connection.drain_events(timeout=10)
+            proxy.freeze()
+            heard[0].ack_log_error(logging.getLogger(__name__), connection.connection_errors)
+            proxy.heal()
+            publish("second")
+            connection.drain_events(timeout=10)
+    assert [message.payload for message in heard] == ["first", "second"]
 
 
 def test_procfile_is_what_the_run_starts() -> None:
