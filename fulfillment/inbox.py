@@ -190,10 +190,9 @@ def _work(event: StripeEvent) -> str:
 
 
 def _is_settled(session_id: str) -> bool:
-    """Whether Stripe has told us already that it is paid, and nothing was in the way: then the news of its payment is
-    none, and asking once more would double the calls of each sale."""
-    paid = Order.objects.filter(stripe_session_id=session_id, state=Order.State.PAID, attention="")
-    return paid.exists()
+    """Whether Stripe has told us already that this session is paid, and no person is needed. That its payment succeeded
+    is no news then: asking once more would double the calls that a sale takes."""
+    return Order.objects.filter(stripe_session_id=session_id, state=Order.State.PAID, attention="").exists()
 
 
 def session_of(event: StripeEvent) -> str:

@@ -1,5 +1,8 @@
 """What Celery's workers need of the broker beyond what kombu does. A leaf: imports nothing of the shop."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from kombu.transport import redis, virtual
 
 
@@ -12,20 +15,22 @@ class QoS(redis.QoS):  # type: ignore[misc]  # kombu ships no types
     """
 
     def ack(self, delivery_tag: str) -> None:
-        try:
+        with self._freeing(delivery_tag):
             super().ack(delivery_tag)
-        except Exception:
-            virtual.QoS.ack(self, delivery_tag)
-            raise
 
     def reject(self, delivery_tag: str, requeue: bool = False) -> None:
-        try:
+        with self._freeing(delivery_tag):
             super().reject(delivery_tag, requeue=requeue)
+
+    @contextmanager
+    def _freeing(self, delivery_tag: str) -> Iterator[None]:
+        try:
+            yield
         except Exception:
             virtual.QoS.ack(self, delivery_tag)
             raise
 
 
-def mend_places() -> None:
-    """Let every connection of this process to Redis count so, whichever its address: redis, rediss, sentinel."""
+def install_qos() -> None:
+    """For every connection of this process to Redis, whichever its address: redis, rediss, sentinel."""
     redis.Channel.QoS = QoS

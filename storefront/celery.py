@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 WAKE_EVERY = 0.1  # seconds between the wake-ups of one process; one serves all rows that came in between
 
-broker.mend_places()
+broker.install_qos()
 app = Celery("storefront")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

@@ -135,7 +135,10 @@ def test_f8_broker_that_freezes_under_an_open_connection(broker: tuple[Any, Prox
     assert max(map(float, lines)) < 1.5
 
 
-def test_f8_worker_hears_again_after_an_acknowledgement_that_got_no_answer(broker: tuple[Any, Proxy]) -> None:
+@pytest.mark.parametrize("settle", ["ack_log_error", "reject_log_error"])
+def test_f8_worker_hears_again_after_an_acknowledgement_that_got_no_answer(
+    broker: tuple[Any, Proxy], settle: str
+) -> None:
     """It may hold one message at a time, and the broker fell silent while it had one."""
     found, proxy = broker
     heard: list[Any] = []
@@ -146,7 +149,7 @@ def test_f8_worker_hears_again_after_an_acknowledgement_that_got_no_answer(broke
             publish("first")
             connection.drain_events(timeout=10)
             proxy.freeze()
-            heard[0].ack_log_error(logging.getLogger(__name__), connection.connection_errors)
+            getattr(heard[0], settle)(logging.getLogger(__name__), connection.connection_errors)
             proxy.heal()
             publish("second")
             connection.drain_events(timeout=10)
